@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine.c - the table of the libdtrace that this build of the binding speaks to.
+ *
+ * The embedded engine is linked in and has every row.  The system's libdtrace has the classic ones; should it be
+ * one that has more, weak references find out when the module is loaded.
+ */
+#include "state.h"
+
+#ifdef PY_SYSTEM_LIBDTRACE
+#define EMBEDDED false
+#ifdef __ELF__
+#pragma weak dtrace_diag_get
+#pragma weak dtrace_rec_kind
+#pragma weak dtrace_pollfd
+#pragma weak dtrace_work_due
+#pragma weak dtrace_wakeup
+#pragma weak dtrace_verifier_log
+#pragma weak dtrace_engine_version
+#define OPTIONAL(f) f
+#else
+#define OPTIONAL(f) NULL
+#endif
+#else
+#define EMBEDDED true
+#define OPTIONAL(f) f
+#endif
+
+const struct py_engine py_engine = {
+	.name = PY_ENGINE_NAME,
+	.d_version = _dtrace_version,
+	.buffered = EMBEDDED,
+	.fork_safe = EMBEDDED,
+	.open = dtrace_open,
+	.close = dtrace_close,
+	.errnum = dtrace_errno,
+	.errmsg = dtrace_errmsg,
+	.setopt = dtrace_setopt,
+	.strcompile = dtrace_program_strcompile,
+	.exec = dtrace_program_exec,
+	.go = dtrace_go,
+	.stop = dtrace_stop,
+	.status = dtrace_status,
+	.sleep = dtrace_sleep,
+	.work = dtrace_work,
+	.handle_err = dtrace_handle_err,
+	.handle_drop = dtrace_handle_drop,
+	.handle_buffered = dtrace_handle_buffered,
+	.aggregate_snap = dtrace_aggregate_snap,
+	.aggregate_clear = dtrace_aggregate_clear,
+	.aggregate_walk = dtrace_aggregate_walk,
+	.addr2str = dtrace_addr2str,
+	.uaddr2str = dtrace_uaddr2str,
+	.diag_get = OPTIONAL(dtrace_diag_get),
+	.rec_kind = OPTIONAL(dtrace_rec_kind),
+	.pollfd = OPTIONAL(dtrace_pollfd),
+	.work_due = OPTIONAL(dtrace_work_due),
+	.wakeup = OPTIONAL(dtrace_wakeup),
+	.verifier_log = OPTIONAL(dtrace_verifier_log),
+	.version = OPTIONAL(dtrace_engine_version),
+};

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state.h - everything the binding's files share: the engine's table, the module's state, a consumer, and
+ * one use of the library.
+ *
+ * The binding knows a libdtrace by <dtrace.h> alone, and calls it through one table of function pointers.  These
+ * sources are compiled once per engine, each with its own table (-DPY_ENGINE=embedded, system, or fake: the module
+ * is called _embedded and so on); all else is the same.  What only some engines offer is an optional row: NULL where it is lacking.
+ */
+#ifndef PY_STATE_H
+#define PY_STATE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include <dtrace.h>
+#include <dtrace_ext.h>
+
+#define PY_STRING_(x) #x
+#define PY_STRING(x) PY_STRING_(x)
+#define PY_ENGINE_NAME PY_STRING(PY_ENGINE)
+
+#if PY_VERSION_HEX < 0x030a0000
+#error "Python 3.10 or later is needed"
+#endif
+
+/* ---- the engine ------------------------------------------------------------------------------- */
+
+struct py_engine {
+	const char *name;
+	const char *d_version; /* "Sun D 1.x" */
+	/* Text of printf() and the like reaches the buffered handler; if not, a memory file is used. */
+	bool buffered;
+	/* close() in a forked child frees what the child has and does not disturb its parent. */
+	bool fork_safe;
+
+	dtrace_hdl_t *(*open)(int version, int flags, int *err);
+	void (*close)(dtrace_hdl_t *);
+	int (*errnum)(dtrace_hdl_t *);
+	const char *(*errmsg)(dtrace_hdl_t *, int);
+	int (*setopt)(dtrace_hdl_t *, const char *, const char *);
+	dtrace_prog_t *(*strcompile)(dtrace_hdl_t *, const char *, dtrace_probespec_t, unsigned int,
+				     int, char *const[]);
+	int (*exec)(dtrace_hdl_t *, dtrace_prog_t *, dtrace_proginfo_t *);
+	int (*go)(dtrace_hdl_t *);
+	int (*stop)(dtrace_hdl_t *);
+	int (*status)(dtrace_hdl_t *);
+	void (*sleep)(dtrace_hdl_t *);
+	dtrace_workstatus_t (*work)(dtrace_hdl_t *, FILE *, dtrace_consume_probe_f *,
+				    dtrace_consume_rec_f *, void *);
+	int (*handle_err)(dtrace_hdl_t *, dtrace_handle_err_f *, void *);
+	int (*handle_drop)(dtrace_hdl_t *, dtrace_handle_drop_f *, void *);
+	int (*handle_buffered)(dtrace_hdl_t *, dtrace_handle_buffered_f *, void *);
+	int (*aggregate_snap)(dtrace_hdl_t *);
+	void (*aggregate_clear)(dtrace_hdl_t *);
+	int (*aggregate_walk)(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
+	int (*addr2str)(dtrace_hdl_t *, uint64_t, char *, int);
+	int (*uaddr2str)(dtrace_hdl_t *, pid_t, uint64_t, char *, int);
+
+	/* optional */
+	int (*diag_get)(dtrace_hdl_t *, int, dtrace_diag_t *);
+	int (*rec_kind)(const dtrace_recdesc_t *, dtrace_reckind_t *);
+	int (*pollfd)(dtrace_hdl_t *);
+	int64_t (*work_due)(dtrace_hdl_t *);
+	void (*wakeup)(dtrace_hdl_t *);
+	const char *(*verifier_log)(dtrace_hdl_t *);
+	const char *(*version)(void);
+};
+
+extern const struct py_engine py_engine;
+
+/* ---- the module --------------------------------------------------------------------------------- */
+
+struct py_state {
+	PyTypeObject *consumer_type;
+	/* of the Python module dtrace._errors, shared by all engines */
+	PyObject *error, *compile_error, *load_error;
+	PyObject *drop_warning, *fault_warning;
+	PyObject *diagnostic, *drop, *fault;
+	/* the keys of a probe's dict */
+	PyObject *provider, *module, *function, *name;
+	/* (low, high) of each bucket of quantize() */
+	PyObject *quantize_range[DTRACE_QUANTIZE_NBUCKETS];
+};
+
+/* ---- a consumer ------------------------------------------------------------------------------------ */
+
+struct py_call;
+
+struct consumer {
+	PyObject_HEAD struct py_state *st;
+	dtrace_hdl_t *h; /* NULL: closed */
+	pid_t pid;       /* who opened it: a forked child must leave it alone */
+
+	PyThread_type_lock lock;
+	atomic_ulong owner;           /* thread that holds the lock, 0: none */
+	struct py_call *call;         /* the innermost use of the library, NULL outside */
+	bool stop_later, close_later; /* asked for inside a callback */
+
+	PyObject *on_drop, *on_error; /* callables or NULL */
+	uint64_t drops, faults;
+	int exit_status;
+	bool exited;
+
+	PyObject **probes; /* by probe id: the dict handed out, as a template; NULL: not met yet */
+	size_t nprobes;
+
+	FILE *memfile; /* engines without a working buffered handler */
+	char *mem;
+	size_t memlen;
+	char *text; /* buffered text of the record being printed */
+	size_t textlen, textcap;
+};
+
+PyTypeObject *py_consumer_type(PyObject *module);
+
+/* ---- one use of the library (call.c) ----------------------------------------------------------------- */
+
+/*
+ * Between py_call_begin and py_call_end the library works without the GIL.  Callbacks come from inside it:
+ * the first one takes the GIL with py_call_gil and it is kept until the end, since taking it per record costs more
+ * than all else.
+ */
+struct py_call {
+	struct consumer *self;
+	PyThreadState *released; /* NULL: we have the GIL */
+	struct py_call *outer;   /* we are inside a callback of this one */
+	const char *name;        /* of the method */
+	PyObject *callback;      /* borrowed */
+	PyObject *probe;         /* the dict of the firing being consumed */
+	bool printing;           /* the library was asked to print a record */
+	unsigned int count;      /* callbacks so far */
+};
+
+enum py_nesting {
+	PY_OUTER,  /* not from inside any callback of this consumer */
+	PY_RECORD, /* also from inside consume()'s callback */
+	PY_NESTED, /* also from inside any callback */
+};
+
+/* Take the consumer's lock for a method; false with an exception if it is closed, belongs to another process, or
+ * the method is called from inside a callback that it does not suit. */
+bool py_lock(struct consumer *self, const char *method, enum py_nesting nesting);
+void py_unlock(struct consumer *self);
+/* Does this thread hold the lock: are we inside a callback? */
+bool py_nested(struct consumer *self);
+
+void py_call_begin(struct py_call *call, struct consumer *self, const char *name, PyObject *callback);
+void py_call_end(struct py_call *call);
+/* In a callback: get the GIL back; now and then let others have it, and look for signals.  False when an
+ * exception is set, be it by an earlier callback: then the library's walk has to end. */
+bool py_call_gil(struct py_call *call);
+/* Do what was asked for inside a callback: stop, close.  The lock is held, the GIL too.  0 or -1; an exception
+ * that is set stays. */
+int py_call_settle(struct consumer *self);
+/* Close the handle; in a forked child only forget it. */
+void py_close(struct consumer *self);
+
+/* ---- callback.c ----------------------------------------------------------------------------------------- */
+
+dtrace_consume_probe_f py_on_probe;
+dtrace_consume_rec_f py_on_record;       /* arg: struct py_call */
+dtrace_aggregate_f py_on_aggregate;      /* arg: struct py_call */
+dtrace_handle_buffered_f py_on_buffered; /* arg of the handlers: struct consumer */
+dtrace_handle_drop_f py_on_drop;
+dtrace_handle_err_f py_on_error;
+/* Hand over what the library printed for the last record, if anything.  false with an exception. */
+bool py_flush_text(struct py_call *call);
+
+/* ---- convert.c -------------------------------------------------------------------------------------------- */
+
+PyObject *py_text(const char *s, size_t n);
+/* A new dict of provider, module, function, name. */
+PyObject *py_probe(struct consumer *self, const dtrace_probedesc_t *desc);
+void py_probes_clear(struct consumer *self);
+/* What a record or key holds, as int, float, str, bytes or list.  base has size bytes. */
+PyObject *py_datum(struct consumer *self, const dtrace_recdesc_t *rec, const char *base, size_t size);
+/* The bytes of a tracemem() record; next is the record behind it or NULL. */
+PyObject *py_tracemem(const dtrace_recdesc_t *rec, const dtrace_recdesc_t *next, const char *base,
+		      size_t size);
+PyObject *py_agg_keys(struct consumer *self, const dtrace_aggdata_t *agg);
+PyObject *py_agg_value(struct consumer *self, const dtrace_aggdata_t *agg);
+/* The ranges of quantize() buckets, for module state. */
+int py_quantize_ranges(struct py_state *st);
+
+/* ---- errors.c --------------------------------------------------------------------------------------------- */
+
+int py_errors_import(struct py_state *st);
+/* All give NULL with the exception set.  An exception that is already set stays. */
+void *py_raise(struct consumer *self);
+void *py_raise_open(struct py_state *st, int err);
+void *py_raise_compile(struct consumer *self);
+void *py_raise_go(struct consumer *self);
+/* A failure that the binding itself found. */
+void *py_raise_text(struct py_state *st, const char *format, ...);
+
+/* ---- small things -------------------------------------------------------------------------------------------- */
+
+static inline void py_cleanup_ref(PyObject **p)
+{
+	Py_XDECREF(*p);
+}
+#define _cleanup_pyref_ __attribute__((cleanup(py_cleanup_ref)))
+
+/* For objects just made, that nobody else has seen. */
+#ifdef Py_LIMITED_API
+#define PY_LIST_SET(list, i, v) PyList_SetItem(list, i, v)
+#define PY_TUPLE_SET(tuple, i, v) PyTuple_SetItem(tuple, i, v)
+#else
+#define PY_LIST_SET(list, i, v) PyList_SET_ITEM(list, i, v)
+#define PY_TUPLE_SET(tuple, i, v) PyTuple_SET_ITEM(tuple, i, v)
+#endif
+
+/* callback(args[1], ..., args[n]); args[0] is spare.  0 or -1. */
+int py_notify(PyObject *callback, PyObject **args, size_t n);
+
+#endif

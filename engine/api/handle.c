@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handle.c - a handle from dtrace_open() to dtrace_close().
+ *
+ * Opening reads nothing: types, symbols and probes are read when a program first needs them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "api/handle.h"
+
+#define FLAGS (DTRACE_O_NODEV | DTRACE_O_NOSYS | DTRACE_O_LP64 | DTRACE_O_ILP32)
+#define BTF_PATH "/sys/kernel/btf/vmlinux"
+
+/* ---- the compiler's window on this handle -------------------------------------------------------------- */
+
+static int env_ksym(void *arg, const char *mod, const char *name, u64 *addr)
+{
+	dtrace_hdl_t *h = arg;
+	struct dt_ksym k;
+
+	if (dt_ksyms_by_name(h->ksyms, mod, name, &k) < 0)
+		return -1;
+	*addr = k.addr;
+	return 0;
+}
+
+static int env_pragma_option(void *arg, const char *name, const char *value, const char **err)
+{
+	dtrace_hdl_t *h = arg;
+
+	if (dtrace_setopt(h, name, value) == 0)
+		return 0;
+	*err = dtrace_errmsg(h, dtrace_errno(h));
+	return -1;
+}
+
+static void env_refresh(void *arg, struct dt_env *env)
+{
+	dtrace_hdl_t *h = arg;
+
+	env->strsize = dt_opt_u32(h, DT_OPT_STRSIZE, 8, 32 << 10);
+	env->cflags = h->cflags | dt_opt_cflags(h);
+	env->destructive = dt_opt(h, DT_OPT_DESTRUCTIVE) != 0;
+}
+
+static void env_init(dtrace_hdl_t *h)
+{
+	h->env = (struct dt_env){
+		.types = &h->types,
+		.probes = &h->probes,
+		.syms = &h->syms,
+		.ksym = env_ksym,
+		.arg = h,
+		.target = -1,
+		.pid = getpid(),
+		.ppid = getppid(),
+		.pgid = getpgrp(),
+		.sid = getsid(0),
+		.uid = getuid(),
+		.euid = geteuid(),
+		.gid = getgid(),
+		.egid = getegid(),
+		.pragma_option = env_pragma_option,
+		.refresh = env_refresh,
+	};
+	env_refresh(h, &h->env);
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------------- */
+
+static int init(dtrace_hdl_t *h)
+{
+	size_t i;
+
+	for (i = 0; i < DT_NOPTS; i++)
+		h->opts.val[i] = DTRACEOPT_UNSET;
+	dt_arena_init(&h->arena);
+	dt_symtab_init(&h->syms);
+	h->progs_tail = &h->progs;
+	h->target = -1;
+	h->owner = getpid();
+	h->epoll_fd = -1;
+	h->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (h->wake_fd < 0)
+		return dt_fail(&h->err, errno, "eventfd: %s", dt_errstr(errno));
+	h->ksyms = dt_ksyms_new(&h->err);
+	h->usyms = dt_usyms_new();
+	if (!h->ksyms || !h->usyms || dt_types_init(&h->types, BTF_PATH) < 0 ||
+	    dt_probes_init(&h->probes, &h->err) < 0)
+		return h->err.code ? -1 : dt_set_errno(h, EDT_NOMEM);
+	env_init(h);
+	return 0;
+}
+
+static void *open_failed(int *errp, int code)
+{
+	if (errp)
+		*errp = code;
+	return NULL;
+}
+
+dtrace_hdl_t *dtrace_open(int version, int flags, int *errp)
+{
+	dtrace_hdl_t *h;
+	int code;
+
+	if (version != DTRACE_VERSION)
+		return open_failed(errp, EDT_VERSION);
+	if ((flags & ~FLAGS) || ((flags & DTRACE_O_LP64) && (flags & DTRACE_O_ILP32)))
+		return open_failed(errp, EINVAL);
+	if (flags & DTRACE_O_ILP32) /* the data model of programs is the kernel's */
+		return open_failed(errp, EDT_DATAMODEL);
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return open_failed(errp, EDT_NOMEM);
+	h->flags = flags;
+	if (init(h) < 0) {
+		code = h->err.code;
+		dtrace_close(h);
+		return open_failed(errp, code);
+	}
+	return h;
+}
+
+int dtrace_init(dtrace_hdl_t *h)
+{
+	return 0;
+}
+
+/* ---- closing --------------------------------------------------------------------------------------------------- */
+
+static void free_programs(dtrace_hdl_t *h)
+{
+	struct dtrace_prog *p;
+
+	while ((p = h->progs)) {
+		h->progs = p->next;
+		dt_program_free(p->prog);
+		free(p);
+	}
+	dt_program_free(h->failed);
+}
+
+void dtrace_close(dtrace_hdl_t *h)
+{
+	if (!h)
+		return;
+	dt_work_fini(h);
+	dt_procs_free(h);
+	free_programs(h);
+	dt_symtab_fini(&h->syms);
+	dt_probes_fini(&h->probes);
+	dt_types_fini(&h->types);
+	dt_usyms_free(h->usyms);
+	dt_ksyms_free(h->ksyms);
+	dt_cleanup_close(&h->wake_fd);
+	dt_str_fini(&h->buffered);
+	dt_str_fini(&h->msg);
+	dt_str_fini(&h->diagtext);
+	free(h->verifier_log);
+	dt_arena_fini(&h->arena);
+	free(h);
+}
+
+/* Modules may have come and gone: kernel symbols are read again at the next need. */
+int dtrace_update(dtrace_hdl_t *h)
+{
+	struct dt_ksyms *fresh = dt_ksyms_new(&h->err);
+
+	if (!fresh)
+		return -1;
+	dt_ksyms_free(h->ksyms);
+	h->ksyms = fresh;
+	return 0;
+}

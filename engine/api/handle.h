@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handle.h - struct dtrace_hdl and the seams between loading, consuming and the public entry points.
+ * Only engine/load, engine/consume and engine/api include it; the compiler and the symbol code do not.
+ */
+#ifndef DT_HANDLE_H
+#define DT_HANDLE_H
+
+#include "base/base.h"
+#include "codegen/object.h"
+#include "dtrace.h"
+#include "dtrace_ext.h"
+#include "lang/lang.h"
+#include "probe/probe.h"
+#include "proc/proc.h"
+#include "types/types.h"
+
+/* ---- options: api/options.def has OPTION(ID, "name", kind, phase, default) per line ------------- */
+enum dt_optid {
+#define OPTION(id, name, kind, phase, dflt) DT_OPT_##id,
+#include "api/options.def"
+#undef OPTION
+	DT_NOPTS
+};
+struct dt_options {
+	s64 val[DT_NOPTS]; /* DTRACEOPT_UNSET: not set */
+};
+enum dt_bufpolicy { DT_BUFPOLICY_RING, DT_BUFPOLICY_FILL, DT_BUFPOLICY_SWITCH };
+enum dt_bufresize { DT_BUFRESIZE_AUTO, DT_BUFRESIZE_MANUAL };
+/* The value in force: what was set, else the default.  Flags give 1 or 0, others DTRACEOPT_UNSET when they
+ * have neither. */
+s64 dt_opt(const dtrace_hdl_t *h, enum dt_optid id);
+
+/* A number within bounds, whatever was asked for. */
+u32 dt_opt_u32(const dtrace_hdl_t *h, enum dt_optid id, u32 least, u32 most);
+u32 dt_opt_cflags(const dtrace_hdl_t *h); /* DTRACE_C_* of the compile-time flags */
+
+/* ---- a compiled program -------------------------------------------------------------------------- */
+struct dtrace_prog {
+	struct dt_program *prog;
+	bool enabled;
+	struct dtrace_prog *next;
+};
+
+/* ---- load/: the object in the kernel ---------------------------------------------------------------- */
+struct dt_live; /* file descriptors and mappings; load/live.h */
+/* Feature rows: name + probe function, cached; load/feature.c */
+enum dt_feature {
+	DT_FEAT_BTF, DT_FEAT_RAW_TP, DT_FEAT_TASK_STORAGE, DT_FEAT_TASK_BTF, DT_FEAT_LOOP,
+	DT_FEAT_BATCH, DT_FEAT_TEST_RUN, DT_NFEATS
+};
+bool dt_feature(dtrace_hdl_t *h, enum dt_feature f);
+/* Create maps, load programs, attach (programs are inert until activity is set). */
+struct dt_live *dt_live_load(dtrace_hdl_t *h, const struct dt_object *o);
+void dt_live_detach(struct dt_live *l); /* links only */
+void dt_live_free(struct dt_live *l);
+int dt_live_fire(dtrace_hdl_t *h, enum dt_attach_kind kind); /* BEGIN or END, on this thread */
+u64 *dt_live_activity(struct dt_live *l);   /* mapped globals: DT_GL_ACTIVITY; NULL: no globals */
+u64 *dt_live_exited(struct dt_live *l);     /* mapped globals: DT_GL_EXITED */
+void *dt_live_state(struct dt_live *l, int cpu); /* mapped state element */
+struct dt_ring_hdr *dt_live_ring(struct dt_live *l, int cpu);
+u64 dt_live_ring_cap(struct dt_live *l);
+int dt_live_map_fd(struct dt_live *l, u32 map);
+int dt_live_pollfd(struct dt_live *l);      /* doorbell; -1: none */
+void dt_live_drain_doorbell(struct dt_live *l);
+int dt_live_ncpus(struct dt_live *l);       /* possible CPUs = elements */
+
+/* ---- consume/: records and aggregations -------------------------------------------------------------- */
+struct dt_consumer; /* scratch for draining, flowindent state; consume/drain.c */
+struct dt_aggs;     /* consumer side of aggregations; consume/aggregate.c */
+struct dt_consumer *dt_consumer_new(dtrace_hdl_t *h);
+void dt_consumer_free(struct dt_consumer *c);
+/* One pass over all rings, merged by time when temporal.  final: everything, else what is older than the
+ * pass's start.  0 or -1. */
+int dt_drain(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace_consume_rec_f *rf,
+	     void *arg, bool final);
+/* exit() record seen: status EXITED.  Drop counters -> handlers; 0 or -1 (EDT_DROPABORT). */
+int dt_drops_check(dtrace_hdl_t *h);
+struct dt_aggs *dt_aggs_new(dtrace_hdl_t *h, const struct dt_object *o);
+void dt_aggs_free(struct dt_aggs *a);
+/* The default text of one record (trace, printf, printa, stack ...): what DTRACE_CONSUME_THIS does.
+ * Gives the number of records used (printf takes all of its arguments), -1 on error. */
+int dt_print_record(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,
+		    const dtrace_recdesc_t *rec, int nrecs);
+/* Library actions clear, trunc, normalize, denormalize, setopt, ftruncate; number of records used. */
+int dt_libact(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,
+	      const dtrace_recdesc_t *rec, int nrecs);
+/* Text out: to fp, or to the buffered handler when fp is NULL (EDT_NOBUFFERED without one). */
+int dt_printf(dtrace_hdl_t *h, FILE *fp, const char *fmt, ...) DT_PRINTF(3, 4);
+int dt_buffered_flush(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const dtrace_recdesc_t *rec,
+		      const dtrace_aggdata_t *agg, u32 flags);
+
+/* ---- api/ ------------------------------------------------------------------------------------------------- */
+/* Leave a bare code: its classic text is the message. -1. */
+int dt_set_errno(dtrace_hdl_t *h, int code);
+void *dt_set_errno_null(dtrace_hdl_t *h, int code);
+/* Processes under control: those that exited meanwhile are reported to the handler; true when there were some
+ * and none is left. */
+bool dt_procs_check(dtrace_hdl_t *h);
+int dt_procs_watch(dtrace_hdl_t *h);   /* add all to epoll_fd */
+void dt_procs_free(dtrace_hdl_t *h);
+void dt_work_fini(dtrace_hdl_t *h);    /* what dtrace_go() made */
+
+/* ---- the handle -------------------------------------------------------------------------------------------- */
+struct dtrace_hdl {
+	int flags;                /* DTRACE_O_* */
+	struct dt_error err;
+	struct dt_arena arena;
+	struct dt_types types;
+	struct dt_probes probes;
+	struct dt_symtab syms;
+	struct dt_env env;
+	struct dt_options opts;
+	struct dt_ksyms *ksyms;
+	struct dt_usyms *usyms;
+	struct dtrace_prog *progs, **progs_tail;
+	DT_VEC(struct dt_clause *) clauses; /* enabled, in order */
+	u32 nclauses_compiled;
+	u32 cflags;               /* DTRACE_C_* argument of the compilation under way */
+	struct dt_probe_args infoargs; /* what dtrace_probe_info() last gave */
+	s64 target;               /* $target: last created or grabbed process, -1 */
+	struct ps_prochandle *procs; /* created and grabbed: api/process.c */
+
+	/* after dtrace_go */
+	bool active, stopped;
+	struct dt_object *obj;
+	struct dt_live *live;
+	struct dt_consumer *consumer;
+	struct dt_aggs *aggs;
+	dtrace_status_t status;
+	pid_t owner;              /* who opened it or started it: a forked child must not disturb the tracing */
+	bool polled;              /* dtrace_pollfd() was asked for: dtrace_work() takes wake-ups */
+	u64 last_switch, last_status, last_agg; /* CLOCK_MONOTONIC ns */
+	int wake_fd;              /* eventfd of dtrace_wakeup */
+	int epoll_fd;             /* doorbell, wake_fd, pidfds */
+	s8 features[DT_NFEATS];   /* 0 unknown, 1 yes, -1 no */
+
+	/* handlers */
+	dtrace_handle_err_f *errhdlr;       void *errarg;
+	dtrace_handle_drop_f *drophdlr;     void *droparg;
+	dtrace_handle_proc_f *prochdlr;     void *procarg;
+	dtrace_handle_setopt_f *setopthdlr; void *setoptarg;
+	dtrace_handle_buffered_f *bufhdlr;  void *bufarg;
+	struct dt_str buffered;   /* text not yet handed to the buffered handler */
+
+	/* text whose life ends at the next call */
+	struct dt_str msg, diagtext;
+	char *verifier_log;
+	struct dt_program *failed; /* the last failed compilation: its findings */
+};
+
+#endif

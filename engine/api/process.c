@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* process.c - processes created or grabbed for a handle: $target, and the end of tracing when all are gone. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "api/handle.h"
+
+struct ps_prochandle {
+	struct dt_proc *proc;
+	struct ps_prochandle *next;
+	bool created, gone;
+};
+
+static int watch(dtrace_hdl_t *h, struct ps_prochandle *p)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int fd = dt_proc_fd(p->proc);
+
+	if (h->epoll_fd < 0 || fd < 0 || p->gone)
+		return 0;
+	if (epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 && errno != EEXIST)
+		return dt_fail(&h->err, errno, "watching process %d: %s", (int)dt_proc_pid(p->proc),
+			       dt_errstr(errno));
+	return 0;
+}
+
+/* Takes proc. */
+static struct ps_prochandle *add(dtrace_hdl_t *h, struct dt_proc *proc, bool created)
+{
+	struct ps_prochandle *p = proc ? calloc(1, sizeof(*p)) : NULL;
+
+	if (!proc)
+		return NULL;
+	if (!p) {
+		dt_proc_release(proc, created);
+		return dt_set_errno_null(h, EDT_NOMEM);
+	}
+	p->proc = proc;
+	p->created = created;
+	p->next = h->procs;
+	h->procs = p;
+	h->target = dt_proc_pid(proc);
+	if (watch(h, p) < 0) {
+		dtrace_proc_release(h, p);
+		return NULL;
+	}
+	return p;
+}
+
+struct ps_prochandle *dtrace_proc_create(dtrace_hdl_t *h, const char *file, char *const argv[])
+{
+	return add(h, dt_proc_create(&h->err, file, argv), true);
+}
+
+struct ps_prochandle *dtrace_proc_grab(dtrace_hdl_t *h, pid_t pid, int flags)
+{
+	return add(h, dt_proc_grab(&h->err, pid), false);
+}
+
+void dtrace_proc_continue(dtrace_hdl_t *h, struct ps_prochandle *p)
+{
+	if (dt_proc_continue(p->proc) < 0)
+		dt_fail(&h->err, errno, "continuing process %d: %s", (int)dt_proc_pid(p->proc),
+			dt_errstr(errno));
+}
+
+pid_t dtrace_proc_getpid(dtrace_hdl_t *h, struct ps_prochandle *p)
+{
+	return dt_proc_pid(p->proc);
+}
+
+static void unwatch(dtrace_hdl_t *h, struct ps_prochandle *p)
+{
+	int fd = dt_proc_fd(p->proc);
+
+	if (h->epoll_fd >= 0 && fd >= 0)
+		epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* A process that we started ends with us, unless it is a forked child of ours that cleans up. */
+static void release(dtrace_hdl_t *h, struct ps_prochandle *p)
+{
+	unwatch(h, p);
+	dt_proc_release(p->proc, p->created && getpid() == h->owner);
+	free(p);
+}
+
+void dtrace_proc_release(dtrace_hdl_t *h, struct ps_prochandle *p)
+{
+	struct ps_prochandle **at;
+
+	for (at = &h->procs; *at; at = &(*at)->next)
+		if (*at == p) {
+			*at = p->next;
+			release(h, p);
+			return;
+		}
+}
+
+void dt_procs_free(dtrace_hdl_t *h)
+{
+	while (h->procs)
+		dtrace_proc_release(h, h->procs);
+}
+
+int dt_procs_watch(dtrace_hdl_t *h)
+{
+	struct ps_prochandle *p;
+
+	for (p = h->procs; p; p = p->next)
+		if (watch(h, p) < 0)
+			return -1;
+	return 0;
+}
+
+static bool check(dtrace_hdl_t *h, struct ps_prochandle *p)
+{
+	int status;
+
+	if (!p->gone && dt_proc_poll(p->proc, &status) >= DT_PROC_EXITED) {
+		p->gone = true;
+		unwatch(h, p);
+		return true;
+	}
+	return false;
+}
+
+bool dt_procs_check(dtrace_hdl_t *h)
+{
+	struct ps_prochandle *p, *next;
+	bool any = h->procs != NULL, left = false;
+
+	for (p = h->procs; p; p = next) {
+		bool ended = check(h, p);
+
+		left = left || !p->gone;
+		next = p->next; /* the handler may release p */
+		if (ended && h->prochdlr)
+			h->prochdlr(p, NULL, h->procarg);
+	}
+	return any && !left;
+}

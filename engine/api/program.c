@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * program.c - D text to a program on the handle, a program to enabled clauses.
+ *
+ * A program stays on the handle until that is closed, whether it is enabled or not: clauses, records and the
+ * messages of the verifier point into its text.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/handle.h"
+
+#define TEXT_MAX (256u << 20)
+
+/* ---- compiling --------------------------------------------------------------------------------------------- */
+
+static void env_prepare(dtrace_hdl_t *h, u32 cflags, int argc, char *const argv[])
+{
+	h->cflags = cflags;
+	h->env.argc = argc > 0 && argv ? argc : 0;
+	h->env.argv = argv;
+	h->env.target = h->target;
+	h->env.refresh(h, &h->env);
+}
+
+/* The first finding is the message; the others are there for dtrace_diag_get(). */
+static dtrace_prog_t *compile_failed(dtrace_hdl_t *h, struct dt_program *p)
+{
+	bool tags = h->env.cflags & DTRACE_C_ETAGS;
+
+	h->failed = p;
+	if (p->diags.list.n) {
+		dt_str_reset(&h->msg);
+		dt_diag_oneline(&p->diags.list.v[0], tags, &h->msg);
+		return dt_fail_null(&h->err, EDT_COMPILER, "%s", dt_str_cstr(&h->msg));
+	}
+	return h->err.code ? NULL : dt_set_errno_null(h, EDT_NOMEM);
+}
+
+static dtrace_prog_t *add_program(dtrace_hdl_t *h, struct dt_program *p)
+{
+	dtrace_prog_t *prog = calloc(1, sizeof(*prog));
+
+	if (!prog) {
+		dt_program_free(p);
+		return dt_set_errno_null(h, EDT_NOMEM);
+	}
+	prog->prog = p;
+	*h->progs_tail = prog;
+	h->progs_tail = &prog->next;
+	return prog;
+}
+
+static dtrace_prog_t *compile(dtrace_hdl_t *h, const char *text, size_t len,
+			      dtrace_probespec_t spec, u32 cflags, int argc, char *const argv[])
+{
+	struct dt_program *p;
+	int rv;
+
+	if (h->active)
+		return dt_set_errno_null(h, EDT_ACTIVE);
+	if (cflags & DTRACE_C_CPP)
+		return dt_fail_null(&h->err, EDT_CPPERR, "The C preprocessor is not supported yet");
+	dt_program_free(h->failed);
+	h->failed = NULL;
+	h->err = (struct dt_error){ 0 };
+	env_prepare(h, cflags, argc, argv);
+	p = dt_program_new(&h->env, NULL, text, len, spec);
+	if (!p)
+		return h->err.code ? NULL : dt_set_errno_null(h, EDT_NOMEM);
+	rv = dt_program_compile(p, DT_STAGE_CHECK);
+	h->env.argc = 0;
+	h->env.argv = NULL;
+	return rv < 0 ? compile_failed(h, p) : add_program(h, p);
+}
+
+dtrace_prog_t *dtrace_program_strcompile(dtrace_hdl_t *h, const char *text, dtrace_probespec_t spec,
+					 unsigned int cflags, int argc, char *const argv[])
+{
+	if (!text || spec < DTRACE_PROBESPEC_NONE || spec > DTRACE_PROBESPEC_NAME)
+		return dt_set_errno_null(h, EINVAL);
+	return compile(h, text, strlen(text), spec, cflags, argc, argv);
+}
+
+static int read_all(FILE *fp, struct dt_str *text)
+{
+	char buf[16384];
+	size_t n;
+
+	while ((n = fread(buf, 1, sizeof(buf), fp)) > 0) {
+		dt_str_putn(text, buf, n);
+		if (text->failed || text->len > TEXT_MAX)
+			return ENOMEM;
+	}
+	return ferror(fp) ? (errno ? errno : EIO) : 0;
+}
+
+dtrace_prog_t *dtrace_program_fcompile(dtrace_hdl_t *h, FILE *fp, unsigned int cflags, int argc,
+				       char *const argv[])
+{
+	struct dt_str text = { 0 };
+	dtrace_prog_t *prog;
+	int err = fp ? read_all(fp, &text) : EINVAL;
+
+	if (err)
+		prog = dt_fail_null(&h->err, EDT_FIO, "Reading the program: %s", dt_errstr(err));
+	else
+		prog = compile(h, dt_str_cstr(&text), text.len, DTRACE_PROBESPEC_NONE, cflags, argc,
+			       argv);
+	dt_str_fini(&text);
+	return prog;
+}
+
+/* ---- facts about a program --------------------------------------------------------------------------------- */
+
+static void attr_least(dtrace_attribute_t *least, dtrace_attribute_t a)
+{
+	least->dtat_name = DT_MIN(least->dtat_name, a.dtat_name);
+	least->dtat_data = DT_MIN(least->dtat_data, a.dtat_data);
+	least->dtat_class = DT_MIN(least->dtat_class, a.dtat_class);
+}
+
+void dtrace_program_info(dtrace_hdl_t *h, dtrace_prog_t *prog, dtrace_proginfo_t *info)
+{
+	static const dtrace_attribute_t stable = { DTRACE_STABILITY_STABLE, DTRACE_STABILITY_STABLE,
+						   DTRACE_CLASS_COMMON };
+	const struct dt_program *p = prog->prog;
+	u32 i, j;
+
+	if (!info)
+		return;
+	*info = (dtrace_proginfo_t){
+		.dpi_descattr = stable,
+		.dpi_stmtattr = stable,
+		.dpi_aggregates = p->naggs,
+		.dpi_recgens = p->nrecs,
+		.dpi_matches = p->nmatches,
+	};
+	for (i = 0; i < p->clauses.n; i++)
+		for (j = 0; j < p->clauses.v[i]->probes.n; j++)
+			attr_least(&info->dpi_descattr, p->clauses.v[i]->probes.v[j]->prov->attr);
+}
+
+/* ---- enabling -------------------------------------------------------------------------------------------------- */
+
+static const struct dt_action *destructive_action(const struct dt_stmt *s)
+{
+	const struct dt_action *a = NULL;
+
+	for (; s && !a; s = s->next) {
+		if (s->act && (s->act->flags & DT_AF_DESTRUCTIVE))
+			a = s->act;
+		if (!a)
+			a = destructive_action(s->then_);
+		if (!a)
+			a = destructive_action(s->else_);
+	}
+	return a;
+}
+
+static int check_destructive(dtrace_hdl_t *h, const struct dt_program *p)
+{
+	const struct dt_action *a = NULL;
+	u32 i;
+
+	if (dt_opt(h, DT_OPT_DESTRUCTIVE))
+		return 0;
+	for (i = 0; i < p->clauses.n && !a; i++)
+		a = destructive_action(p->clauses.v[i]->stmts);
+	return a ? dt_fail(&h->err, EDT_DESTRUCTIVE, "%s: %s()", dt_errstr(EDT_DESTRUCTIVE), a->name) :
+		   0;
+}
+
+/* Room for n more, so that a program is enabled wholly or not at all. */
+static int reserve_clauses(dtrace_hdl_t *h, u32 n)
+{
+	while (h->clauses.cap - h->clauses.n < n) {
+		void *v = dt_vec_grow(&h->arena, h->clauses.v, h->clauses.n, &h->clauses.cap,
+				      sizeof(*h->clauses.v));
+
+		if (!v)
+			return dt_set_errno(h, EDT_NOMEM);
+		h->clauses.v = v;
+	}
+	return 0;
+}
+
+int dtrace_program_exec(dtrace_hdl_t *h, dtrace_prog_t *prog, dtrace_proginfo_t *info)
+{
+	const struct dt_program *p = prog->prog;
+	u32 i;
+
+	dtrace_program_info(h, prog, info);
+	if (h->active)
+		return dt_set_errno(h, EDT_ACTIVE);
+	if (prog->enabled)
+		return dt_fail(&h->err, EALREADY, "The program is enabled already");
+	if (check_destructive(h, p) < 0)
+		return -1;
+	if (reserve_clauses(h, p->clauses.n) < 0)
+		return -1;
+	for (i = 0; i < p->clauses.n; i++) {
+		p->clauses.v[i]->index = h->clauses.n;
+		h->clauses.v[h->clauses.n++] = p->clauses.v[i];
+	}
+	prog->enabled = true;
+	return 0;
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * work.c - from dtrace_go() to the last record.
+ *
+ *   go    generate, load and attach (programs look at the activity word in the globals and do nothing yet), fire
+ *         BEGIN on this thread, then set the word: every probe is live at the same moment
+ *   work  status and drops, aggregations, records
+ *   stop  clear the word, detach, fire END
+ *
+ * Records are in memory that is mapped here, so a pass over them needs no system call, and each dtrace_work()
+ * makes one.  The rates say how long dtrace_sleep() sleeps at most; a buffer half full, exit(), the end of
+ * a process under control and dtrace_wakeup() end it before.
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/handle.h"
+
+static u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000u + (u64)ts.tv_nsec;
+}
+
+/* ---- go -------------------------------------------------------------------------------------------------------- */
+
+static struct dt_genopts genopts(const dtrace_hdl_t *h)
+{
+	int ncpus = libbpf_num_possible_cpus();
+
+	return (struct dt_genopts){
+		.strsize = h->env.strsize,
+		.stackframes = dt_opt_u32(h, DT_OPT_STACKFRAMES, 1, 1024),
+		.ustackframes = dt_opt_u32(h, DT_OPT_USTACKFRAMES, 1, 1024),
+		.dynvarsize = (u64)dt_opt(h, DT_OPT_DYNVARSIZE),
+		.aggsize = (u64)dt_opt(h, DT_OPT_AGGSIZE),
+		.temporal = dt_opt(h, DT_OPT_TEMPORAL) != 0,
+		.ncpus = ncpus > 0 ? (u32)ncpus : 1,
+		.has_task_btf = h->features[DT_FEAT_TASK_BTF] >= 0,
+		.has_loop = h->features[DT_FEAT_LOOP] >= 0,
+	};
+}
+
+static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o)
+{
+	h->obj = dt_generate(h->clauses.v, h->clauses.n, &h->env, o, &h->err, 0, NULL);
+	if (!h->obj)
+		return -1;
+	h->live = dt_live_load(h, h->obj);
+	if (h->live)
+		return 0;
+	dt_object_free(h->obj);
+	h->obj = NULL;
+	return -1;
+}
+
+/* Every supported kernel has what the fast code needs; one that refuses it gets plainer code, made from what
+ * it says it has. */
+static int load(dtrace_hdl_t *h)
+{
+	struct dt_genopts o;
+
+	h->env.refresh(h, &h->env);
+	o = genopts(h);
+	if (generate_and_load(h, &o) == 0)
+		return 0;
+	if (h->err.code != EDT_BPF || !h->verifier_log)
+		return -1;
+	o.no_direct = true;
+	o.has_task_btf = dt_feature(h, DT_FEAT_TASK_BTF);
+	o.has_loop = dt_feature(h, DT_FEAT_LOOP);
+	return generate_and_load(h, &o);
+}
+
+static int epoll_add(dtrace_hdl_t *h, int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	if (fd < 0 || epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0)
+		return 0;
+	return dt_fail(&h->err, errno, "epoll: %s", dt_errstr(errno));
+}
+
+static int epoll_setup(dtrace_hdl_t *h)
+{
+	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (h->epoll_fd < 0)
+		return dt_fail(&h->err, errno, "epoll: %s", dt_errstr(errno));
+	if (epoll_add(h, h->wake_fd) < 0 || epoll_add(h, dt_live_pollfd(h->live)) < 0)
+		return -1;
+	return dt_procs_watch(h);
+}
+
+static void set_activity(dtrace_hdl_t *h, enum dt_activity a)
+{
+	u64 *activity = h->live ? dt_live_activity(h->live) : NULL;
+
+	if (activity)
+		__atomic_store_n(activity, a, __ATOMIC_SEQ_CST);
+}
+
+/* walltimestamp in programs is the monotonic clock plus this difference, which changes when the clock is set. */
+static void refresh_wall_clock(dtrace_hdl_t *h)
+{
+	u64 *activity = dt_live_activity(h->live);
+	struct timespec mono, real;
+
+	if (!activity)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &real);
+	s64 diff = (s64)(real.tv_sec - mono.tv_sec) * 1000000000 + (real.tv_nsec - mono.tv_nsec);
+
+	__atomic_store_n((s64 *)((u8 *)activity + DT_GL_WALLOFF), diff, __ATOMIC_RELAXED);
+}
+
+static bool has_exited(dtrace_hdl_t *h)
+{
+	u64 *exited = dt_live_exited(h->live);
+
+	return exited && __atomic_load_n(exited, __ATOMIC_ACQUIRE);
+}
+
+static int start(dtrace_hdl_t *h)
+{
+	h->consumer = dt_consumer_new(h);
+	if (!h->consumer)
+		return h->err.code ? -1 : dt_set_errno(h, EDT_NOMEM);
+	h->aggs = dt_aggs_new(h, h->obj);
+	if (!h->aggs)
+		return h->err.code ? -1 : dt_set_errno(h, EDT_NOMEM);
+	refresh_wall_clock(h);
+	if (epoll_setup(h) < 0 || dt_live_fire(h, DT_AT_BEGIN) < 0)
+		return -1;
+	if (!has_exited(h))
+		set_activity(h, DT_ACTIVE);
+	return 0;
+}
+
+int dtrace_go(dtrace_hdl_t *h)
+{
+	if (h->active)
+		return dt_set_errno(h, EDT_ACTIVE);
+	if (h->flags & DTRACE_O_NODEV)
+		return dt_fail(&h->err, EDT_NOENT, "The handle was opened for compiling only");
+	h->err = (struct dt_error){ 0 };
+	h->owner = getpid();
+	if (load(h) < 0)
+		return -1;
+	if (start(h) < 0) {
+		dt_work_fini(h);
+		return -1;
+	}
+	h->status = DTRACE_STATUS_OKAY;
+	h->active = true;
+	return 0;
+}
+
+void dt_work_fini(dtrace_hdl_t *h)
+{
+	if (getpid() == h->owner)
+		set_activity(h, DT_INACTIVE);
+	dt_live_free(h->live);
+	dt_consumer_free(h->consumer);
+	dt_aggs_free(h->aggs);
+	dt_object_free(h->obj);
+	dt_cleanup_close(&h->epoll_fd);
+	h->live = NULL;
+	h->consumer = NULL;
+	h->aggs = NULL;
+	h->obj = NULL;
+	h->epoll_fd = -1;
+}
+
+/* ---- stop and status ------------------------------------------------------------------------------------------- */
+
+int dtrace_stop(dtrace_hdl_t *h)
+{
+	if (!h->active)
+		return dt_fail(&h->err, EINVAL, "Tracing is not active");
+	if (h->stopped)
+		return 0;
+	h->stopped = true;
+	if (getpid() != h->owner) { /* a forked child lets go of its copies, and no more */
+		dt_live_detach(h->live);
+		return 0;
+	}
+	set_activity(h, DT_INACTIVE);
+	dt_live_detach(h->live);
+	return dt_live_fire(h, DT_AT_END);
+}
+
+/* Stop because of what was seen; the records that are left come with the next pass. */
+static int stop_with(dtrace_hdl_t *h, dtrace_status_t status)
+{
+	h->status = status;
+	if (dtrace_stop(h) < 0)
+		return DTRACE_STATUS_ERROR;
+	return status;
+}
+
+static bool fill_policy(const dtrace_hdl_t *h)
+{
+	return dt_opt(h, DT_OPT_BUFPOLICY) == DT_BUFPOLICY_FILL;
+}
+
+/* Under policy fill: did a record find no room? */
+static bool has_filled(dtrace_hdl_t *h)
+{
+	int cpu;
+
+	for (cpu = 0; fill_policy(h) && cpu < dt_live_ncpus(h->live); cpu++) {
+		const struct dt_ring_hdr *r = dt_live_ring(h->live, cpu);
+
+		if (r && __atomic_load_n(&r->drops, __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
+/* With policy fill the records beyond the fill are not wanted: they are no drops. */
+static int check_drops(dtrace_hdl_t *h)
+{
+	return h->status == DTRACE_STATUS_FILLED ? 0 : dt_drops_check(h);
+}
+
+int dtrace_status(dtrace_hdl_t *h)
+{
+	u64 now = now_ns();
+
+	if (!h->active)
+		return DTRACE_STATUS_NONE;
+	if (h->stopped)
+		return check_drops(h) < 0 ? DTRACE_STATUS_ERROR : DTRACE_STATUS_STOPPED;
+	if (dt_procs_check(h) || has_exited(h))
+		return stop_with(h, DTRACE_STATUS_EXITED);
+	if (has_filled(h))
+		return stop_with(h, DTRACE_STATUS_FILLED);
+	if (h->last_status && now - h->last_status < (u64)dt_opt(h, DT_OPT_STATUSRATE))
+		return DTRACE_STATUS_NONE;
+	h->last_status = now;
+	return dt_drops_check(h) < 0 ? DTRACE_STATUS_ERROR : DTRACE_STATUS_OKAY;
+}
+
+/* ---- consuming ------------------------------------------------------------------------------------------------- */
+
+static int null_probe(const dtrace_probedata_t *data, void *arg)
+{
+	return DTRACE_CONSUME_THIS;
+}
+
+static int null_rec(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, void *arg)
+{
+	return DTRACE_CONSUME_NEXT;
+}
+
+int dtrace_consume(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace_consume_rec_f *rf,
+		   void *arg)
+{
+	if (!h->active)
+		return dt_fail(&h->err, EINVAL, "Tracing is not active");
+	h->last_switch = now_ns();
+	refresh_wall_clock(h);
+	return dt_drain(h, fp, pf ? pf : null_probe, rf ? rf : null_rec, arg, h->stopped);
+}
+
+static u64 agg_rate(const dtrace_hdl_t *h)
+{
+	return (u64)dt_opt(h, DT_OPT_AGGRATE);
+}
+
+/* The last snapshot is taken whatever the rate says: it is what gets printed. */
+static int snap_if_due(dtrace_hdl_t *h)
+{
+	u64 now = now_ns();
+
+	if (!h->obj->naggs || (!h->stopped && h->last_agg && now - h->last_agg < agg_rate(h)))
+		return 0;
+	h->last_agg = now;
+	return dtrace_aggregate_snap(h);
+}
+
+static void take_wakeup(dtrace_hdl_t *h)
+{
+	u64 count;
+
+	if (read(h->wake_fd, &count, sizeof(count)) < 0)
+		return; /* there was none */
+}
+
+/* Ask for the doorbell when any buffer is half full; with switchrate 0, when there is anything.  True when one
+ * is already. */
+static bool arm_rings(dtrace_hdl_t *h)
+{
+	u64 least = dt_opt(h, DT_OPT_SWITCHRATE) ? dt_live_ring_cap(h->live) / 2 : 1;
+	bool ready = false;
+	int cpu;
+
+	for (cpu = 0; !fill_policy(h) && cpu < dt_live_ncpus(h->live); cpu++) {
+		struct dt_ring_hdr *r = dt_live_ring(h->live, cpu);
+		u64 at = r ? r->tail + least : 0;
+
+		if (!r)
+			continue;
+		/* the writer moves head and then looks here: one of us sees the other */
+		__atomic_store_n(&r->wake_at, at, __ATOMIC_SEQ_CST);
+		ready |= __atomic_load_n(&r->head, __ATOMIC_SEQ_CST) >= at;
+	}
+	return ready;
+}
+
+dtrace_workstatus_t dtrace_work(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf,
+				dtrace_consume_rec_f *rf, void *arg)
+{
+	int status;
+
+	if (h->live)
+		dt_live_drain_doorbell(h->live);
+	if (h->polled)
+		take_wakeup(h);
+	status = dtrace_status(h);
+	if (status == DTRACE_STATUS_ERROR)
+		return DTRACE_WORKSTATUS_ERROR;
+	if (h->active && !h->stopped && fill_policy(h))
+		return DTRACE_WORKSTATUS_OKAY;
+	if (h->active && snap_if_due(h) < 0)
+		return DTRACE_WORKSTATUS_ERROR;
+	if (dtrace_consume(h, fp, pf, rf, arg) < 0)
+		return DTRACE_WORKSTATUS_ERROR;
+	if (status >= DTRACE_STATUS_EXITED)
+		return check_drops(h) < 0 ? DTRACE_WORKSTATUS_ERROR : DTRACE_WORKSTATUS_DONE;
+	if (h->polled)
+		arm_rings(h);
+	return DTRACE_WORKSTATUS_OKAY;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------------------------- */
+
+static s64 until(u64 last, u64 rate, u64 now)
+{
+	u64 at = last + rate;
+
+	return !last || at <= now ? 0 : (s64)DT_MIN(at - now, (u64)INT64_MAX);
+}
+
+int64_t dtrace_work_due(dtrace_hdl_t *h)
+{
+	u64 now = now_ns(), switchrate = (u64)dt_opt(h, DT_OPT_SWITCHRATE);
+	s64 due;
+
+	if (!h->active)
+		return INT64_MAX;
+	if (h->stopped || has_exited(h))
+		return 0;
+	due = until(h->last_status, (u64)dt_opt(h, DT_OPT_STATUSRATE), now);
+	if (switchrate || !h->last_switch)
+		due = DT_MIN(due, until(h->last_switch, switchrate, now));
+	if (h->obj->naggs && (agg_rate(h) || !h->last_agg))
+		due = DT_MIN(due, until(h->last_agg, agg_rate(h), now));
+	return due;
+}
+
+void dtrace_sleep(dtrace_hdl_t *h)
+{
+	struct epoll_event ev;
+	s64 due, ms;
+
+	if (!h->active || h->stopped || arm_rings(h))
+		return;
+	due = dtrace_work_due(h);
+	if (!due)
+		return;
+	ms = DT_MIN((due + 999999) / 1000000, (s64)INT_MAX);
+	if (epoll_wait(h->epoll_fd, &ev, 1, (int)ms) > 0)
+		take_wakeup(h);
+}
+
+void dtrace_wakeup(dtrace_hdl_t *h)
+{
+	static const u64 one = 1;
+	int saved = errno;
+
+	if (write(h->wake_fd, &one, sizeof(one)) < 0)
+		errno = saved; /* EAGAIN: there are wake-ups enough */
+}
+
+int dtrace_pollfd(dtrace_hdl_t *h)
+{
+	if (!h->active || h->polled)
+		return h->epoll_fd;
+	h->polled = true;
+	if (arm_rings(h))
+		dtrace_wakeup(h);
+	return h->epoll_fd;
+}
+
+int dtrace_ctlfd(dtrace_hdl_t *h)
+{
+	return dtrace_pollfd(h);
+}
+
+const char *dtrace_verifier_log(dtrace_hdl_t *h)
+{
+	return h->verifier_log;
+}

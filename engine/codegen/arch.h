@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* arch.h - all that depends on the processor: offsets in struct pt_regs (user ABI, <asm/ptrace.h>). */
+#ifndef DT_ARCH_H
+#define DT_ARCH_H
+
+#if defined(__x86_64__)
+
+/* system call arguments 0-5: rdi rsi rdx r10 r8 r9 */
+static const unsigned char dt_arch_syscall_arg[6] = { 112, 104, 96, 56, 72, 64 };
+#define DT_ARCH_SYSCALL_NR 120 /* orig_rax */
+#define DT_ARCH_IP 128
+#define DT_ARCH_CS 136
+#define DT_ARCH_SP 152
+#define DT_ARCH_CS_USER 3 /* privilege level bits of cs: nonzero in user mode */
+
+#else
+#error "this processor has no row in engine/codegen/arch.h"
+#endif
+
+#endif

@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gen.c - clauses in, programs out: one BPF program per attach point.
+ *
+ * A program finds out which of its probes fired (the key: a system call number, say), looks up the bit mask
+ * of clauses that want this probe, and runs them in program order.  Layout of the shared
+ * maps is decided before any code is made, so that all programs agree.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/gen.h"
+
+int g_fail(struct gen *g, const struct dt_loc *loc, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+	int line = 0, col = 0;
+
+	if (g->failed)
+		return -1;
+	g->failed = true;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (loc && loc->src)
+		dt_loc_pos(loc, &line, &col);
+	if (line)
+		return dt_fail(g->err, EDT_COMPILER, "line %d: %s", line, text);
+	return dt_fail(g->err, EDT_COMPILER, "%s", text);
+}
+
+u32 g_type_size(const struct gen *g, const struct dt_type *t)
+{
+	if (dt_type_is_string(t))
+		return g->strsize;
+	return (u32)dt_type_size(t);
+}
+
+/* ---- maps ------------------------------------------------------------------------------------------ */
+
+u32 g_add_map(struct gen *g, const struct dt_mapspec *m)
+{
+	*dt_vec_push(g->arena, &g->maps) = *m;
+	return g->maps.n - 1;
+}
+
+static int get_map(struct gen *g, int *slot, const struct dt_mapspec *m)
+{
+	if (*slot < 0)
+		*slot = (int)g_add_map(g, m);
+	return *slot;
+}
+
+int g_map_state(struct gen *g)
+{
+	return get_map(g, &g->map_state,
+		       &(struct dt_mapspec){ .name = "dt_state",
+					     .role = DT_MAP_STATE,
+					     .type = BPF_MAP_TYPE_ARRAY,
+					     .key_size = 4,
+					     .flags = BPF_F_MMAPABLE,
+					     .per_cpu_elems = true });
+}
+
+int g_map_ring(struct gen *g)
+{
+	return get_map(g, &g->map_ring,
+		       &(struct dt_mapspec){ .name = "dt_ring",
+					     .role = DT_MAP_RING,
+					     .type = BPF_MAP_TYPE_ARRAY,
+					     .key_size = 4,
+					     .flags = BPF_F_MMAPABLE,
+					     .per_cpu_elems = true });
+}
+
+int g_map_globals(struct gen *g)
+{
+	return get_map(g, &g->map_globals,
+		       &(struct dt_mapspec){ .name = "dt_globals",
+					     .role = DT_MAP_GLOBALS,
+					     .type = BPF_MAP_TYPE_ARRAY,
+					     .key_size = 4,
+					     .max_entries = 1,
+					     .flags = BPF_F_MMAPABLE });
+}
+
+int g_map_rodata(struct gen *g)
+{
+	return get_map(g, &g->map_rodata,
+		       &(struct dt_mapspec){ .name = "dt_rodata",
+					     .role = DT_MAP_RODATA,
+					     .type = BPF_MAP_TYPE_ARRAY,
+					     .key_size = 4,
+					     .max_entries = 1,
+					     .flags = BPF_F_RDONLY_PROG });
+}
+
+int g_map_doorbell(struct gen *g)
+{
+	return get_map(g, &g->map_doorbell,
+		       &(struct dt_mapspec){ .name = "dt_doorbell",
+					     .role = DT_MAP_DOORBELL,
+					     .type = BPF_MAP_TYPE_RINGBUF,
+					     .max_entries = 4096 });
+}
+
+u32 g_rodata(struct gen *g, const void *p, u32 n, u32 align)
+{
+	u32 off;
+
+	while (g->rodata.n % align)
+		*dt_vec_push(g->arena, &g->rodata) = 0;
+	off = g->rodata.n;
+	for (u32 k = 0; k < n; k++)
+		*dt_vec_push(g->arena, &g->rodata) = ((const u8 *)p)[k];
+	return off;
+}
+
+static struct mem mapval(struct gen *g, int map, u32 off)
+{
+	struct ir_insn *i = ir_emit(g->prog, g->f, IR_MAPVAL);
+
+	i->imm = map;
+	i->off = (s32)off;
+	i->d = ir_reg(g->f);
+	return (struct mem){ i->d, 0 };
+}
+
+struct mem g_rodata_mem(struct gen *g, u32 off)
+{
+	return mapval(g, g_map_rodata(g), off);
+}
+
+struct mem g_globals_mem(struct gen *g, u32 off)
+{
+	return mapval(g, g_map_globals(g), off);
+}
+
+struct mem g_state_mem(struct gen *g, u32 off)
+{
+	g_map_state(g);
+	return (struct mem){ g->st, off };
+}
+
+/* ---- scratch: a bump allocator over the program's part of state --------------------------------------- */
+
+struct mem g_tmp(struct gen *g, u32 size)
+{
+	u32 at = g->tmp;
+
+	g->tmp += DT_ROUNDUP(size, 8);
+	g->scratch_max = DT_MAX(g->scratch_max, g->tmp);
+	return g_state_mem(g, at);
+}
+
+struct mem g_keep(struct gen *g, u32 size)
+{
+	struct mem m = g_tmp(g, size);
+
+	g->keep = g->tmp;
+	return m;
+}
+
+struct mem g_zeros(struct gen *g, u32 size)
+{
+	static const u8 zeros[64];
+
+	if (g->zeros_len < size) {
+		g->zeros_off = g_rodata(g, zeros, 0, 8);
+		g->zeros_len = size;
+		while (g->rodata.n < g->zeros_off + size)
+			g_rodata(g, zeros, sizeof(zeros), 1);
+	}
+	return g_rodata_mem(g, g->zeros_off);
+}
+
+void e_zero(struct gen *g, struct mem m, u32 size)
+{
+	if (size > 64) { /* one helper call copies from constant zeros */
+		e_call(g, BPF_FUNC_probe_read_kernel, a_mem(m), a_imm(size),
+		       a_mem(g_zeros(g, size)));
+		return;
+	}
+	u32 at = 0;
+
+	for (; at + 8 <= size; at += 8)
+		e_sti(g, mem_add(m, at), 8, 0);
+	for (; at < size; at++)
+		e_sti(g, mem_add(m, at), 1, 0);
+}
+
+bool g_nesting(const struct gen *g)
+{
+	return g->nrecorders > 1;
+}
+
+/* ---- which probe fired ----------------------------------------------------------------------------------- */
+
+bool g_single_probe(const struct gen *g, const struct dt_probe **p)
+{
+	if (!g->ac || g->ac->probes.n != 1)
+		return false;
+	*p = g->ac->probes.v[0];
+	return true;
+}
+
+vreg g_probe_id(struct gen *g)
+{
+	const struct at_set *s = g->set;
+	const struct dt_probe *p;
+
+	if (g_single_probe(g, &p))
+		return e_movi(g, p->id);
+	if (s->affine) {
+		vreg v = s->id_mul == 1 ? g->key : e_alui(g, IR_MUL, g->key, s->id_mul);
+
+		return s->id_add ? e_alui(g, IR_ADD, v, s->id_add) : v;
+	}
+	struct mem m = g_rodata_mem(g, s->id_off);
+
+	return e_ld(g, (struct mem){ e_alu(g, IR_ADD, m.p, e_alui(g, IR_SHL, g->key, 2)), 0 }, 4);
+}
+
+static void find_affine(struct at_set *s)
+{
+	struct dt_probe **v = s->probes.v;
+
+	s->affine = true;
+	s->id_mul = 1;
+	s->id_add = v[0]->id - v[0]->key;
+	if (s->probes.n > 1 && v[1]->key != v[0]->key) {
+		s->id_mul = (v[1]->id - v[0]->id) / (v[1]->key - v[0]->key);
+		s->id_add = v[0]->id - s->id_mul * v[0]->key;
+	}
+	for (u32 k = 0; k < s->probes.n; k++)
+		if (v[k]->id != s->id_mul * v[k]->key + s->id_add)
+			s->affine = false;
+}
+
+/* Constant tables of a many-key attach point: clause masks and, when ids follow no rule, probe ids. */
+static void layout_tables(struct gen *g, struct at_set *s)
+{
+	u32 n = s->at->nkeys;
+
+	if (n <= 1)
+		return;
+	find_affine(s);
+	if (!s->affine) {
+		u32 *ids = dt_arena_alloc(g->arena, n * sizeof(*ids));
+
+		for (u32 k = 0; k < s->probes.n; k++)
+			ids[s->probes.v[k]->key] = s->probes.v[k]->id;
+		s->id_off = g_rodata(g, ids, n * (u32)sizeof(*ids), 8);
+	}
+	s->mask_words = DT_ROUNDUP(s->clauses.n, 64) / 64;
+	u64 *mask = dt_arena_alloc(g->arena, (size_t)n * s->mask_words * sizeof(*mask));
+
+	for (u32 c = 0; c < s->clauses.n; c++) {
+		struct at_clause *ac = &s->clauses.v[c];
+
+		ac->all = ac->probes.n == s->probes.n;
+		for (u32 k = 0; k < ac->probes.n; k++)
+			mask[ac->probes.v[k]->key * s->mask_words + c / 64] |= UINT64_C(1) << c % 64;
+	}
+	s->mask_off = g_rodata(g, mask, n * s->mask_words * (u32)sizeof(*mask), 8);
+}
+
+static vreg read_key(struct gen *g)
+{
+	switch (g->set->at->abi) {
+	case DT_ABI_SYS_ENTER:
+		return e_ld(g, (struct mem){ g->ctx, 8 }, 8);
+	case DT_ABI_SYS_EXIT: {
+		struct mem slot = mem_fp(ir_slot(g->f, 8));
+
+		if (g->opts->has_task_btf && !g->opts->no_direct) {
+			vreg regs = e_call(g, BPF_FUNC_task_pt_regs,
+					   a_reg(g_current_task_btf(g)));
+
+			return e_ld(g, (struct mem){ regs, DT_ARCH_SYSCALL_NR }, 8);
+		}
+		vreg regs = e_ld(g, (struct mem){ g->ctx, 0 }, 8);
+
+		e_call(g, BPF_FUNC_probe_read_kernel, a_mem(slot), a_imm(8),
+		       a_mem((struct mem){ regs, DT_ARCH_SYSCALL_NR }));
+		return e_ld(g, slot, 8);
+	}
+	default:
+		return e_movi(g, 0);
+	}
+}
+
+/* The mask word of clauses 64 * word ...; its base pointer stays valid: key is bounded. */
+static vreg mask_word(struct gen *g, u32 word)
+{
+	const struct at_set *s = g->set;
+	struct mem m = g_rodata_mem(g, s->mask_off + word * 8);
+	vreg off = e_alui(g, IR_MUL, g->key, s->mask_words * 8);
+
+	return e_ld(g, (struct mem){ e_alu(g, IR_ADD, m.p, off), 0 }, 8);
+}
+
+static void test_bit(struct gen *g, vreg mask, u32 bit, u32 iffalse)
+{
+	if (bit < 31) {
+		u32 yes = ir_label(g->f);
+
+		e_jcci(g, BPF_JSET, mask, 1 << bit, yes);
+		e_jmp(g, iffalse);
+		e_label(g, yes);
+	} else {
+		vreg b = e_alui(g, IR_AND, e_alui(g, IR_SHR, mask, bit), 1);
+
+		e_jcci(g, BPF_JEQ, b, 0, iffalse);
+	}
+}
+
+static void run_clauses(struct gen *g, u32 end)
+{
+	const struct at_set *s = g->set;
+	vreg mask = 0;
+
+	for (u32 c = 0; c < s->clauses.n && !g->failed; c++) {
+		const struct at_clause *ac = &s->clauses.v[c];
+		u32 next = ir_label(g->f);
+
+		if (s->mask_words && !ac->all) {
+			if (!mask || c % 64 == 0)
+				mask = mask_word(g, c / 64);
+			test_bit(g, mask, c % 64, next);
+		} else if (c % 64 == 0) {
+			mask = 0;
+		}
+		g_clause(g, ac);
+		e_label(g, next);
+		if (g->clause_may_exit && c + 1 < s->clauses.n) { /* exit(): no later clause of this firing */
+			vreg x = e_ld(g, g_globals_mem(g, DT_GL_EXITED), 8);
+
+			e_jcci(g, BPF_JNE, x, 0, end);
+		}
+	}
+}
+
+/* Leave when no clause wants this probe. */
+static void dispatch(struct gen *g)
+{
+	const struct at_set *s = g->set;
+	u32 wanted = ir_label(g->f), known = ir_label(g->f);
+
+	g->key = read_key(g);
+	e_jcci(g, BPF_JLT, g->key, s->at->nkeys, known);
+	e_ret(g, 0);
+	e_label(g, known);
+	for (u32 w = 0; w < s->mask_words; w++)
+		e_jcci(g, BPF_JNE, mask_word(g, w), 0, wanted);
+	e_ret(g, 0);
+	e_label(g, wanted);
+}
+
+static void check_active(struct gen *g)
+{
+	u32 go = ir_label(g->f);
+	vreg a = e_ld(g, g_globals_mem(g, DT_GL_ACTIVITY), 8);
+
+	e_jcci(g, BPF_JEQ, a, DT_ACTIVE, go);
+	e_ret(g, 0);
+	e_label(g, go);
+}
+
+/* st = this CPU's state; taken out again when the program turns out not to need it. */
+static void find_state(struct gen *g, u32 *from, u32 *to)
+{
+	u32 ok = ir_label(g->f);
+
+	*from = g->f->n;
+	g->st = e_call(g, BPF_FUNC_map_lookup_elem, a_map(g_map_state(g)), a_fp(g->cpu_slot));
+	e_jcci(g, BPF_JNE, g->st, 0, ok);
+	e_ret(g, 0);
+	e_label(g, ok);
+	*to = g->f->n;
+}
+
+static bool reg_used(const struct ir_func *f, vreg r, u32 from)
+{
+	for (u32 k = from; k < f->n; k++) {
+		const struct ir_insn *i = &f->v[k];
+
+		if (i->op == IR_NOP)
+			continue;
+		if (i->a == r || i->b == r || i->c == r)
+			return true;
+		for (u32 j = 0; j < i->nargs; j++)
+			if (i->args[j].r == r)
+				return true;
+	}
+	return false;
+}
+
+static void drop_range(struct ir_func *f, u32 from, u32 to)
+{
+	for (u32 k = from; k < to; k++) {
+		struct dt_loc loc = f->v[k].loc;
+
+		memset(&f->v[k], 0, sizeof(f->v[k]));
+		f->v[k].loc = loc;
+	}
+}
+
+static u32 prog_type(const struct dt_attach *at)
+{
+	return at->kind == DT_AT_TIMER ? BPF_PROG_TYPE_PERF_EVENT : BPF_PROG_TYPE_RAW_TRACEPOINT;
+}
+
+static void prog_name(const struct dt_attach *at, u32 index, char name[16])
+{
+	static const char *const names[] = {
+		[DT_AT_BEGIN] = "dt_begin", [DT_AT_END] = "dt_end",     [DT_AT_ERROR] = "dt_error",
+		[DT_AT_RAW_TP] = NULL,      [DT_AT_TIMER] = "dt_timer",
+	};
+
+	if (at->kind == DT_AT_RAW_TP)
+		snprintf(name, 16, "dt_%.12s", at->target);
+	else if (at->kind == DT_AT_TIMER)
+		snprintf(name, 16, "%s%u", names[at->kind], index);
+	else
+		snprintf(name, 16, "%s", names[at->kind]);
+}
+
+static bool uses_cpu_slot(const struct ir_func *f, s32 slot)
+{
+	for (u32 k = 0; k < f->n; k++)
+		for (u32 j = 0; j < f->v[k].nargs; j++)
+			if (f->v[k].args[j].kind == IR_A_FP && f->v[k].args[j].imm == slot &&
+			    f->v[k].op == IR_CALL)
+				return true;
+	return false;
+}
+
+static void make_main(struct gen *g)
+{
+	u32 cpu_from, cpu_to, st_from, st_to, end;
+	struct ir_insn *entry;
+	bool pseudo = g->set->at->kind == DT_AT_BEGIN || g->set->at->kind == DT_AT_END;
+
+	g->f = ir_func_new(g->prog, "main");
+	g->ctx = ir_reg(g->f);
+	entry = ir_emit(g->prog, g->f, IR_ENTRY);
+	entry->nargs = 1;
+	entry->args = dt_arena_new(g->arena, struct ir_arg);
+	entry->args[0] = a_reg(g->ctx);
+	g->errinfo = g->key = 0;
+	g->info_slot = 0;
+	end = ir_label(g->f);
+	if (!pseudo)
+		check_active(g);
+	if (g->set->at->nkeys > 1)
+		dispatch(g);
+	g->cpu_slot = ir_slot(g->f, 8);
+	cpu_from = g->f->n;
+	e_st(g, mem_fp(g->cpu_slot), 4, e_call0(g, BPF_FUNC_get_smp_processor_id));
+	cpu_to = g->f->n;
+	find_state(g, &st_from, &st_to);
+	run_clauses(g, end);
+	e_label(g, end);
+	e_ret(g, 0);
+	if (!reg_used(g->f, g->st, st_to))
+		drop_range(g->f, st_from, st_to);
+	if (!uses_cpu_slot(g->f, g->cpu_slot))
+		drop_range(g->f, cpu_from, cpu_to);
+}
+
+static void make_program(struct gen *g, struct at_set *set, struct dt_progspec *spec, u32 index,
+			 char upto, struct dt_str *dump)
+{
+	struct ir_prog *p = dt_arena_new(g->arena, struct ir_prog);
+
+	p->arena = g->arena;
+	g->prog = p;
+	g->set = set;
+	g->error_func = NULL;
+	g->rt.v = NULL;
+	g->rt.n = g->rt.cap = 0;
+	g->scratch_base = g->state_top;
+	g->scratch_max = g->tmp = g->keep = g->state_top + g->this_size;
+	spec->at = set->at;
+	spec->prog_type = prog_type(set->at);
+	prog_name(set->at, index, spec->name);
+	make_main(g);
+	if (g->error_func && !g->failed)
+		g_make_error_func(g);
+	if (g->failed)
+		return;
+	g->state_top = g->scratch_max;
+	for (u32 k = 0; k < p->nfuncs; k++)
+		ir_dce(p->funcs[k], g->arena);
+	g->o->maps = g->maps.v;
+	g->o->nmaps = g->maps.n;
+	if (dump && upto == 'g') {
+		dt_str_printf(dump, "== %s\n", spec->name);
+		ir_dump(p, g->o, false, dump);
+	}
+	for (u32 k = 0; k < p->nfuncs; k++)
+		ir_regs(p->funcs[k], g->arena);
+	if (dump && upto == 'r') {
+		dt_str_printf(dump, "== %s\n", spec->name);
+		ir_dump(p, g->o, true, dump);
+	}
+	if (ir_asm(p, spec) != 0)
+		g_fail(g, NULL, "%s", p->error);
+	if (dump && upto == 'a') {
+		dt_str_printf(dump, "== %s\n", spec->name);
+		dt_bpf_disasm(spec, g->o, dump);
+	}
+}
+
+/* ---- who hangs where ------------------------------------------------------------------------------------- */
+
+static struct at_set *set_of(struct gen *g, struct dt_attach *at)
+{
+	for (u32 k = 0; k < g->sets.n; k++)
+		if (g->sets.v[k].at == at)
+			return &g->sets.v[k];
+	struct at_set *s = dt_vec_push(g->arena, &g->sets);
+
+	memset(s, 0, sizeof(*s));
+	s->at = at;
+	return s;
+}
+
+static struct at_clause *clause_in(struct gen *g, struct at_set *s, const struct dt_clause *c)
+{
+	if (s->clauses.n && s->clauses.v[s->clauses.n - 1].clause == c)
+		return &s->clauses.v[s->clauses.n - 1];
+	struct at_clause *ac = dt_vec_push(g->arena, &s->clauses);
+
+	memset(ac, 0, sizeof(*ac));
+	ac->clause = c;
+	return ac;
+}
+
+static void collect_wanted(struct gen *g, struct at_set *s)
+{
+	u32 n = s->at->nkeys ? s->at->nkeys : 1;
+	struct dt_probe **by_key = dt_arena_alloc(g->arena, n * sizeof(*by_key));
+
+	for (u32 c = 0; c < s->clauses.n; c++)
+		for (u32 k = 0; k < s->clauses.v[c].probes.n; k++) {
+			struct dt_probe *p = s->clauses.v[c].probes.v[k];
+
+			if (p->key < n)
+				by_key[p->key] = p;
+		}
+	for (u32 k = 0; k < n; k++)
+		if (by_key[k])
+			*dt_vec_push(g->arena, &s->probes) = by_key[k];
+}
+
+static void collect_sets(struct gen *g)
+{
+	for (u32 c = 0; c < g->nclauses; c++)
+		for (u32 k = 0; k < g->clauses[c]->probes.n; k++) {
+			struct dt_probe *p = g->clauses[c]->probes.v[k];
+			struct at_clause *ac = clause_in(g, set_of(g, p->at), g->clauses[c]);
+
+			*dt_vec_push(g->arena, &ac->probes) = p;
+		}
+	for (u32 k = 0; k < g->sets.n; k++) {
+		struct at_set *s = &g->sets.v[k];
+
+		collect_wanted(g, s);
+		layout_tables(g, s);
+		if (s->at->kind == DT_AT_ERROR)
+			g->error_set = s;
+		else if (s->at->kind != DT_AT_BEGIN && s->at->kind != DT_AT_END)
+			g->nrecorders++;
+	}
+}
+
+static void finish_maps(struct gen *g)
+{
+	for (u32 k = 0; k < g->maps.n; k++) {
+		struct dt_mapspec *m = &g->maps.v[k];
+
+		switch (m->role) {
+		case DT_MAP_STATE:
+			m->value_size = DT_ROUNDUP(g->state_top, 64);
+			break;
+		case DT_MAP_GLOBALS:
+			m->value_size = DT_ROUNDUP(g->globals_top, 8);
+			break;
+		case DT_MAP_RODATA:
+			m->value_size = DT_ROUNDUP(g->rodata.n + 8, 8);
+			while (g->rodata.n < m->value_size)
+				*dt_vec_push(g->arena, &g->rodata) = 0;
+			m->init = g->rodata.v;
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static void finish_object(struct gen *g)
+{
+	struct dt_object *o = g->o;
+
+	finish_maps(g);
+	o->maps = g->maps.v;
+	o->nmaps = g->maps.n;
+	o->epids = g->epids.v;
+	o->nepids = g->epids.n;
+	o->faults = g->faults.v;
+	o->nfaults = g->faults.n;
+	o->ring_map = g->map_ring;
+	o->state_map = g->map_state;
+	o->globals_map = g->map_globals;
+	o->doorbell_map = g->map_doorbell;
+	o->only_consumer_cpu = g->nrecorders == 0;
+	o->max_record = DT_REC_HDR + sizeof(struct dt_rec_fault);
+	for (u32 k = 0; k < o->nepids; k++)
+		o->max_record = DT_MAX(o->max_record, DT_REC_HDR + o->epids[k].size);
+}
+
+static void generate(struct gen *g, char upto, struct dt_str *dump)
+{
+	struct dt_object *o = g->o;
+
+	g->map_state = g->map_ring = g->map_globals = g->map_rodata = -1;
+	g->map_doorbell = g->map_self = -1;
+	g->strsize = (u32)DT_ROUNDUP(g->opts->strsize ? g->opts->strsize : 256, 8);
+	g->state_top = DT_ST_FIXED;
+	g->globals_top = DT_GL_VARS;
+	g_map_globals(g); /* activity is always there */
+	collect_sets(g);
+	g_layout_aggs(g);
+	g_layout_vars(g);
+	g_layout_records(g);
+	o->progs = dt_arena_alloc(g->arena, (g->sets.n + 1) * sizeof(*o->progs));
+	for (u32 k = 0; k < g->sets.n && !g->failed; k++)
+		if (&g->sets.v[k] != g->error_set)
+			make_program(g, &g->sets.v[k], &o->progs[o->nprogs++], k, upto, dump);
+	if (!g->failed)
+		finish_object(g);
+}
+
+struct dt_object *dt_generate(struct dt_clause *const *clauses, u32 nclauses, struct dt_env *env,
+			      const struct dt_genopts *opts, struct dt_error *err, char upto,
+			      struct dt_str *dump)
+{
+	struct dt_object *o = calloc(1, sizeof(*o));
+	struct gen *g = calloc(1, sizeof(*g));
+	jmp_buf oom;
+	volatile bool failed = true;
+
+	if (!o || !g) {
+		free(o);
+		free(g);
+		return dt_fail_null(err, EDT_NOMEM, "no memory for code generation");
+	}
+	dt_arena_init(&o->arena);
+	if (setjmp(oom) == 0) {
+		o->arena.oom = &oom;
+		g->arena = &o->arena;
+		g->env = env;
+		g->opts = opts;
+		g->err = err;
+		g->o = o;
+		g->clauses = (const struct dt_clause *const *)clauses;
+		g->nclauses = nclauses;
+		generate(g, upto, dump);
+		failed = g->failed;
+	} else {
+		dt_fail(err, EDT_NOMEM, "no memory for code generation");
+	}
+	o->arena.oom = NULL;
+	free(g);
+	if (failed) {
+		dt_object_free(o);
+		return NULL;
+	}
+	return o;
+}
+
+void dt_object_free(struct dt_object *o)
+{
+	if (!o)
+		return;
+	for (u32 k = 0; k < o->fmts.n; k++)
+		dt_fmt_free(o->fmts.v[k]);
+	dt_arena_fini(&o->arena);
+	free(o);
+}

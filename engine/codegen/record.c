@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * record.c - the principal buffer's writer side, and the actions that put data into it.
+ *
+ * A stretch of statements (segment) shares one record: claimed when its first recording action is reached, filled
+ * in place (strings are read from the traced process straight into the ring), committed at the stretch's end
+ * by the store of its first word.  record.h tells the protocol.
+ */
+#include <string.h>
+
+#include "codegen/gen.h"
+
+struct segment {
+	struct dt_epid *epid;
+	u32 next; /* record descriptor to fill next */
+	vreg ring;
+	bool exits;
+};
+
+/* ---- what is recorded, and how ------------------------------------------------------------------------ */
+
+bool g_stmts_record(const struct dt_stmt *s)
+{
+	for (; s; s = s->next) {
+		if (s->kind == S_ACT && (s->act->flags & DT_AF_REC))
+			return true;
+		if (s->kind == S_IF && (g_stmts_record(s->then_) || g_stmts_record(s->else_)))
+			return true;
+	}
+	return false;
+}
+
+static enum dt_datakind probe_kind(int id)
+{
+	switch (id) {
+	case DT_B_PROBEPROV:
+		return DT_D_PROBEPROV;
+	case DT_B_PROBEMOD:
+		return DT_D_PROBEMOD;
+	case DT_B_PROBEFUNC:
+		return DT_D_PROBEFUNC;
+	default:
+		return DT_D_PROBENAME;
+	}
+}
+
+static u32 frames_of(const struct dt_node *n, u32 dflt)
+{
+	return n->nargs && n->args[0]->op == N_INT ? (u32)n->args[0]->val : dflt;
+}
+
+static void datum_of_action(struct gen *g, const struct dt_node *n, struct dt_datum *d)
+{
+	static const struct {
+		int id;
+		enum dt_datakind kind;
+		u32 size;
+	} rows[] = {
+		{ DT_A_SYM, DT_D_SYM, 8 },     { DT_A_FUNC, DT_D_SYM, 8 },    { DT_A_MOD, DT_D_MOD, 8 },
+		{ DT_A_USYM, DT_D_USYM, 16 },  { DT_A_UFUNC, DT_D_USYM, 16 }, { DT_A_UMOD, DT_D_UMOD, 16 },
+		{ DT_A_UADDR, DT_D_UADDR, 16 },
+	};
+
+	if (n->act->id == DT_A_STACK) {
+		d->kind = DT_D_STACK;
+		d->arg = frames_of(n, g->opts->stackframes);
+		d->size = (u32)d->arg * 8;
+		return;
+	}
+	if (n->act->id == DT_A_USTACK || n->act->id == DT_A_JSTACK) {
+		d->kind = DT_D_USTACK;
+		d->arg = frames_of(n, g->opts->ustackframes);
+		d->size = (u32)d->arg * 8 + 8;
+		return;
+	}
+	for (size_t k = 0; k < DT_NELEM(rows); k++)
+		if (rows[k].id == n->act->id) {
+			d->kind = rows[k].kind;
+			d->size = rows[k].size;
+		}
+}
+
+static const char *source_text(struct gen *g, const struct dt_loc *l)
+{
+	if (!l->src || l->off + l->len > l->src->len)
+		return "";
+	return dt_arena_strndup(g->arena, l->src->text + l->off, l->len);
+}
+
+void g_datum_of(struct gen *g, const struct dt_node *n, struct dt_datum *d)
+{
+	const struct dt_type *t = dt_type_resolve(n->type);
+
+	d->type = n->type;
+	d->text = source_text(g, &n->loc);
+	if (n->op == N_CALL && !n->subr && n->act) {
+		datum_of_action(g, n, d);
+	} else if (n->op == N_BUILTIN && (n->builtin->flags & DT_BF_PROBE)) {
+		d->kind = probe_kind(n->builtin->id);
+		d->size = 0;
+	} else if (t->kind == DT_STRING) {
+		d->kind = DT_D_STR;
+		d->size = g_str_bound(g, n);
+	} else if (t->kind == DT_POINTER) {
+		d->kind = DT_D_PTR;
+		d->size = 8;
+	} else if (t->kind == DT_FLOAT) {
+		d->kind = DT_D_FLOAT;
+		d->size = (u32)dt_type_size(t);
+	} else if (dt_type_is_int(t) || t->kind == DT_SYMADDR) {
+		d->kind = dt_type_is_signed(t) ? DT_D_INT : DT_D_UINT;
+		d->size = t->kind == DT_SYMADDR ? 8 : (u32)dt_type_size(t);
+	} else {
+		d->kind = DT_D_BYTES;
+		d->size = (u32)dt_type_size(t);
+	}
+}
+
+u32 g_shown_size(const struct dt_datum *d)
+{
+	switch (d->kind) {
+	case DT_D_PROBEPROV:
+		return DTRACE_PROVNAMELEN;
+	case DT_D_PROBEMOD:
+		return DTRACE_MODNAMELEN;
+	case DT_D_PROBEFUNC:
+		return DTRACE_FUNCNAMELEN;
+	case DT_D_PROBENAME:
+		return DTRACE_NAMELEN;
+	default:
+		return d->size;
+	}
+}
+
+static u32 align_of(u32 size)
+{
+	return size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+}
+
+void g_recdesc(dtrace_recdesc_t *r, const struct dt_datum *d, u32 shown_off)
+{
+	static const dtrace_actkind_t kinds[] = {
+		[DT_D_STACK] = DTRACEACT_STACK, [DT_D_USTACK] = DTRACEACT_USTACK,
+		[DT_D_SYM] = DTRACEACT_SYM,	[DT_D_MOD] = DTRACEACT_MOD,
+		[DT_D_USYM] = DTRACEACT_USYM,	[DT_D_UMOD] = DTRACEACT_UMOD,
+		[DT_D_UADDR] = DTRACEACT_UADDR,
+	};
+
+	r->dtrd_action = DTRACEACT_DIFEXPR;
+	if ((size_t)d->kind < DT_NELEM(kinds) && kinds[d->kind])
+		r->dtrd_action = kinds[d->kind];
+	r->dtrd_size = g_shown_size(d);
+	r->dtrd_offset = shown_off;
+	r->dtrd_alignment = (u16)align_of(r->dtrd_size);
+	r->dtrd_arg = d->arg;
+	r->dtrd_uarg = (uintptr_t)d;
+}
+
+/* ---- layout: every clause's records, before any code ------------------------------------------------------ */
+
+struct layout {
+	struct gen *g;
+	struct dt_epid *e;
+	DT_VEC(dtrace_recdesc_t) recs;
+	DT_VEC(struct dt_datum *) data;
+	u32 off, shown;
+};
+
+static dtrace_recdesc_t *add_rec(struct layout *l, struct dt_datum *d, int action)
+{
+	u32 align = align_of(d->size), shown_align = align_of(g_shown_size(d));
+
+	l->off = DT_ROUNDUP(l->off, align);
+	d->off = l->off;
+	l->off += d->size;
+	l->shown = DT_ROUNDUP(l->shown, shown_align);
+	dtrace_recdesc_t *r = dt_vec_push(l->g->arena, &l->recs);
+
+	memset(r, 0, sizeof(*r));
+	g_recdesc(r, d, l->shown);
+	if (action)
+		r->dtrd_action = (dtrace_actkind_t)action;
+	if (d->off != l->shown || g_shown_size(d) != d->size)
+		l->e->direct = false;
+	l->shown += g_shown_size(d);
+	*dt_vec_push(l->g->arena, &l->data) = d;
+	return r;
+}
+
+static struct dt_datum *new_datum(struct layout *l)
+{
+	return dt_arena_new(l->g->arena, struct dt_datum);
+}
+
+static void layout_printf(struct layout *l, const struct dt_stmt *s)
+{
+	struct gen *g = l->g;
+	char why[256];
+	struct dt_fmt *fmt = dt_fmt_parse(s->format, why, sizeof(why));
+
+	if (!fmt) {
+		g_fail(g, &s->loc, "%s", why);
+		return;
+	}
+	*dt_vec_push(g->arena, &g->o->fmts) = fmt;
+	for (u32 k = 0; k < s->nargs || k == 0; k++) {
+		struct dt_datum *d = new_datum(l);
+
+		if (s->nargs)
+			g_datum_of(g, s->args[k], d);
+		dtrace_recdesc_t *r = add_rec(l, d, s->act->kind);
+
+		r->dtrd_format = fmt;
+	}
+}
+
+static void layout_aggact(struct layout *l, const struct dt_stmt *s, u64 libact)
+{
+	struct gen *g = l->g;
+	struct dt_aggact *a = dt_arena_new(g->arena, struct dt_aggact);
+	struct dt_datum *d = new_datum(l);
+	char why[256];
+
+	a->aggs = dt_arena_alloc(g->arena, (s->nargs + 1) * sizeof(*a->aggs));
+	for (u32 k = 0; k < s->nargs; k++)
+		if (s->args[k]->op == N_AGG)
+			a->aggs[a->naggs++] = (u32)(s->args[k]->agg->varid - 1);
+		else {
+			d->kind = DT_D_INT;
+			d->size = 8;
+		}
+	if (s->format) {
+		a->fmt = dt_fmt_parse(s->format, why, sizeof(why));
+		if (!a->fmt) {
+			g_fail(g, &s->loc, "%s", why);
+			return;
+		}
+		*dt_vec_push(g->arena, &g->o->fmts) = a->fmt;
+	}
+	dtrace_recdesc_t *r = add_rec(l, d, s->act->kind);
+
+	r->dtrd_format = a;
+	r->dtrd_arg = libact ? libact : a->naggs ? (u64)a->aggs[0] + 1 : 0;
+}
+
+static void layout_tracemem(struct layout *l, const struct dt_stmt *s)
+{
+	struct dt_datum *d = new_datum(l);
+
+	d->kind = DT_D_BYTES;
+	d->size = (u32)s->args[1]->val;
+	d->arg = d->size;
+	d->text = source_text(l->g, &s->args[0]->loc);
+	add_rec(l, d, DTRACEACT_TRACEMEM);
+	if (s->nargs > 2) {
+		d = new_datum(l);
+		d->kind = DT_D_UINT;
+		d->size = 8;
+		add_rec(l, d, DTRACEACT_TRACEMEM_DYNSIZE);
+	}
+}
+
+/* stack(), sym(x) ... as statements: an action node made of the statement. */
+static struct dt_node *action_node(struct gen *g, const struct dt_stmt *s)
+{
+	struct dt_node *n = dt_arena_new(g->arena, struct dt_node);
+
+	n->op = N_CALL;
+	n->loc = s->loc;
+	n->act = s->act;
+	n->args = s->args;
+	n->nargs = s->nargs;
+	n->type = dt_type_basic(g->env->types, DT_T_STACK);
+	return n;
+}
+
+static void layout_action(struct layout *l, const struct dt_stmt *s)
+{
+	struct dt_datum *d;
+
+	switch (s->act->id) {
+	case DT_A_PRINTF:
+	case DT_A_SYSTEM:
+	case DT_A_FREOPEN:
+		layout_printf(l, s);
+		return;
+	case DT_A_PRINTA:
+		layout_aggact(l, s, 0);
+		return;
+	case DT_A_CLEAR:
+		layout_aggact(l, s, DT_ACT_CLEAR);
+		return;
+	case DT_A_TRUNC:
+		layout_aggact(l, s, DT_ACT_TRUNC);
+		return;
+	case DT_A_NORMALIZE:
+		layout_aggact(l, s, DT_ACT_NORMALIZE);
+		return;
+	case DT_A_DENORMALIZE:
+		layout_aggact(l, s, DT_ACT_DENORMALIZE);
+		return;
+	case DT_A_TRACEMEM:
+		layout_tracemem(l, s);
+		return;
+	case DT_A_EXIT:
+		d = new_datum(l);
+		d->kind = DT_D_INT;
+		d->size = 4;
+		add_rec(l, d, DTRACEACT_EXIT);
+		return;
+	default:
+		break;
+	}
+	d = new_datum(l);
+	if (s->act->flags & DT_AF_KEY)
+		g_datum_of(l->g, action_node(l->g, s), d);
+	else if (s->nargs)
+		g_datum_of(l->g, s->args[0], d);
+	else
+		g_fail(l->g, &s->loc, "%s() is not available in this version", s->act->name);
+	add_rec(l, d, s->act->id == DT_A_TRACE ? 0 : s->act->kind);
+}
+
+static struct dt_epid *new_epid(struct gen *g, const struct dt_clause *c, const struct dt_stmt *first)
+{
+	struct dt_epid *e = dt_vec_push(g->arena, &g->epids);
+
+	memset(e, 0, sizeof(*e));
+	e->epid = g->epids.n;
+	e->clause = c;
+	e->first = first;
+	e->direct = true;
+	e->desc.dtepd_epid = e->epid;
+	return e;
+}
+
+static bool splits(const struct dt_stmt *s)
+{
+	return s->kind == S_IF && (g_stmts_record(s->then_) || g_stmts_record(s->else_));
+}
+
+static void layout_run(struct gen *g, const struct dt_clause *c, const struct dt_stmt *first,
+		       const struct dt_stmt *end)
+{
+	struct layout l = { .g = g };
+
+	l.e = new_epid(g, c, first);
+	for (const struct dt_stmt *s = first; s != end; s = s->next)
+		if (s->kind == S_ACT && (s->act->flags & DT_AF_REC))
+			layout_action(&l, s);
+	l.e->size = DT_ROUNDUP(l.off, 8);
+	l.e->shown_size = DT_ROUNDUP(l.shown, 8);
+	l.e->desc.dtepd_size = l.e->shown_size;
+	l.e->desc.dtepd_nrecs = (int)l.recs.n;
+	l.e->desc.dtepd_rec = l.recs.v;
+}
+
+static void layout_list(struct gen *g, const struct dt_clause *c, const struct dt_stmt *s)
+{
+	while (s) {
+		const struct dt_stmt *first = s;
+		bool records = false;
+
+		for (; s && !splits(s); s = s->next)
+			records |= s->kind == S_ACT && (s->act->flags & DT_AF_REC);
+		if (records)
+			layout_run(g, c, first, s);
+		if (s) {
+			layout_list(g, c, s->then_);
+			layout_list(g, c, s->else_);
+			s = s->next;
+		}
+	}
+}
+
+void g_layout_records(struct gen *g)
+{
+	/* g_str_bound() of probe names looks at the clause's probes */
+	for (u32 k = 0; k < g->nclauses && !g->failed; k++) {
+		struct at_clause ac = { .clause = g->clauses[k] };
+		u32 before = g->epids.n;
+
+		ac.probes.v = g->clauses[k]->probes.v;
+		ac.probes.n = g->clauses[k]->probes.n;
+		g->ac = &ac;
+		layout_list(g, g->clauses[k], g->clauses[k]->stmts);
+		if (g->epids.n == before)
+			new_epid(g, g->clauses[k], NULL);
+		g->ac = NULL;
+	}
+}
+
+/* first NULL: the clause's own (first) one. */
+struct dt_epid *g_epid_of(struct gen *g, const struct dt_clause *c, const struct dt_stmt *first)
+{
+	for (u32 k = 0; k < g->epids.n; k++)
+		if (g->epids.v[k].clause == c && (!first || g->epids.v[k].first == first))
+			return &g->epids.v[k];
+	g_fail(g, &c->loc, "internal: a record without a layout");
+	return &g->epids.v[0];
+}
+
+/* ---- storing one datum --------------------------------------------------------------------------------------- */
+
+static void store_pid(struct gen *g, struct mem m)
+{
+	e_st(g, m, 8, g_tgid(g));
+}
+
+static void store_action(struct gen *g, const struct dt_node *n, const struct dt_datum *d, struct mem m)
+{
+	switch (d->kind) {
+	case DT_D_STACK:
+		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(d->size), a_imm(0));
+		return;
+	case DT_D_USTACK:
+		store_pid(g, m);
+		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(mem_add(m, 8)), a_imm(d->size - 8),
+		       a_imm(BPF_F_USER_STACK));
+		return;
+	case DT_D_SYM:
+	case DT_D_MOD:
+		e_st(g, m, 8, g_expr(g, n->args[0]));
+		return;
+	default:
+		e_st(g, mem_add(m, 8), 8, g_expr(g, n->args[0]));
+		store_pid(g, m);
+	}
+}
+
+void g_store_datum(struct gen *g, const struct dt_node *n, const struct dt_datum *d, struct mem m, bool key)
+{
+	switch (d->kind) {
+	case DT_D_INT:
+	case DT_D_UINT:
+	case DT_D_PTR:
+		e_st(g, m, d->size, g_expr(g, n));
+		return;
+	case DT_D_STR:
+		/* the kernel pads execname; everything else leaves what was there before behind its NUL */
+		if (key && !(n->op == N_BUILTIN && n->builtin->id == DT_B_EXECNAME && d->size == 16))
+			e_zero(g, m, d->size);
+		g_str_into(g, n, m, d->size);
+		return;
+	case DT_D_PROBEPROV:
+	case DT_D_PROBEMOD:
+	case DT_D_PROBEFUNC:
+	case DT_D_PROBENAME:
+		if (key)
+			e_st(g, m, 4, g_probe_id(g));
+		return;
+	case DT_D_BYTES:
+	case DT_D_FLOAT:
+		g_copy(g, m, g_addr(g, n), d->size, n->loc);
+		return;
+	case DT_D_NONE:
+		return;
+	default:
+		if (key && (d->kind == DT_D_STACK || d->kind == DT_D_USTACK))
+			e_zero(g, m, d->size);
+		store_action(g, n, d, m);
+	}
+}
+
+/* ---- claim and commit ------------------------------------------------------------------------------------------- */
+
+static struct mem ring_word(vreg ring, size_t off)
+{
+	return (struct mem){ ring, (s64)off };
+}
+
+static struct ir_insn *last(struct gen *g)
+{
+	return &g->f->v[g->f->n - 1];
+}
+
+/* Move head from h to h2; when a program that interrupted this one was faster, once more. */
+static vreg advance(struct gen *g, vreg ring, vreg h, u32 total, u32 lost)
+{
+	vreg h2 = e_alui(g, IR_ADD, h, total);
+	struct mem head = ring_word(ring, offsetof(struct dt_ring_hdr, head));
+
+	if (!g_nesting(g)) {
+		e_st(g, head, 8, h2);
+		return h;
+	}
+	vreg cur = e_mov(g, h);
+	u32 done = ir_label(g->f);
+
+	for (int k = 0; k < 2; k++) {
+		struct ir_insn *x;
+		vreg old = ir_reg(g->f), next = k ? e_alui(g, IR_ADD, cur, total) : h2;
+
+		x = ir_emit(g->prog, g->f, IR_CMPXCHG);
+		x->a = ring;
+		x->off = (s32)head.off;
+		x->size = 8;
+		x->b = cur;
+		x->c = next;
+		x->d = old;
+		e_jcc(g, BPF_JEQ, old, cur, done);
+		if (k == 0)
+			e_set(g, cur, old);
+	}
+	e_jmp(g, lost);
+	e_label(g, done);
+	return cur;
+}
+
+static void claim(struct gen *g, u32 total)
+{
+	u32 have = ir_label(g->f), room = ir_label(g->f), lost = ir_label(g->f), ok = ir_label(g->f);
+	vreg ring = e_call(g, BPF_FUNC_map_lookup_elem, a_map(g_map_ring(g)), a_fp(g->cpu_slot));
+
+	e_jcci(g, BPF_JNE, ring, 0, have);
+	e_jmp(g, g->end_label);
+	e_label(g, have);
+	vreg h = e_ld(g, ring_word(ring, offsetof(struct dt_ring_hdr, head)), 8);
+	vreg t = e_ld(g, ring_word(ring, offsetof(struct dt_ring_hdr, tail)), 8);
+	vreg n = e_alui(g, IR_ADD, e_alu(g, IR_SUB, h, t), total);
+
+	e_jcci(g, BPF_JLE, n, 0, room);
+	last(g)->patch = 1 + DT_PATCH_RING_CAP;
+	e_label(g, lost);
+	struct mem drops = ring_word(ring, offsetof(struct dt_ring_hdr, drops));
+
+	e_st(g, drops, 8, e_alui(g, IR_ADD, e_ld(g, drops, 8), 1));
+	e_jmp(g, g->end_label);
+	e_label(g, room);
+	vreg at = advance(g, ring, h, total, ok);
+	vreg off = e_alui(g, IR_AND, at, 0);
+
+	last(g)->patch = 1 + DT_PATCH_RING_MASK;
+	e_set(g, g->rec, e_alu(g, IR_ADD, ring, off));
+	e_seti(g, g->recsize, total);
+	g->ring = ring;
+	if (g_nesting(g)) { /* the second loser's way out, forward as all jumps are */
+		u32 go = ir_label(g->f);
+
+		e_jmp(g, go);
+		e_label(g, ok);
+		e_st(g, drops, 8, e_alui(g, IR_ADD, e_ld(g, drops, 8), 1));
+		e_jmp(g, g->end_label);
+		e_label(g, go);
+	}
+}
+
+static struct mem rec_word(struct gen *g, u32 off)
+{
+	return (struct mem){ g->rec, DT_RING_DATA + (s64)off };
+}
+
+static void write_header(struct gen *g, u32 epid, vreg probe)
+{
+	if (g->opts->temporal) {
+		if (!g->ts)
+			g->ts = e_call0(g, BPF_FUNC_ktime_get_ns);
+		e_st(g, rec_word(g, offsetof(struct dt_rec_hdr, ts)), 8, g->ts);
+	}
+	e_sti(g, rec_word(g, offsetof(struct dt_rec_hdr, epid)), 4, epid);
+	e_st(g, rec_word(g, offsetof(struct dt_rec_hdr, probe)), 4, probe);
+}
+
+static void ring_doorbell(struct gen *g)
+{
+	e_call(g, BPF_FUNC_ringbuf_output, a_map(g_map_doorbell(g)), a_mem(g_globals_mem(g, 0)), a_imm(8),
+	       a_imm(BPF_RB_FORCE_WAKEUP));
+}
+
+static void commit(struct gen *g, u32 total, bool exits)
+{
+	struct mem wake = ring_word(g->ring, offsetof(struct dt_ring_hdr, wake_at));
+	u32 quiet = ir_label(g->f);
+
+	e_sti(g, rec_word(g, 0), 4, (s64)(s32)(total | DT_REC_COMMIT));
+	if (!exits) {
+		vreg h = e_ld(g, ring_word(g->ring, 0), 8);
+
+		e_jcc(g, BPF_JLT, h, e_ld(g, wake, 8), quiet);
+		e_sti(g, wake, 8, -1);
+	}
+	ring_doorbell(g);
+	e_label(g, quiet);
+	e_seti(g, g->rec, 0);
+}
+
+void g_discard(struct gen *g)
+{
+	u32 none = ir_label(g->f);
+
+	if (!g->ring)
+		return;
+	e_jcci(g, BPF_JEQ, g->rec, 0, none);
+	vreg w = e_alu(g, IR_OR, g->recsize, e_movi(g, DT_REC_COMMIT | DT_REC_DISCARD));
+
+	e_st(g, rec_word(g, 0), 4, w);
+	e_label(g, none);
+}
+
+void g_segment_begin(struct gen *g, const struct dt_stmt *first)
+{
+	struct segment *s = dt_arena_new(g->arena, struct segment);
+
+	s->epid = g_epid_of(g, g->clause, first);
+	g->seg = s;
+	g->epid = s->epid->epid;
+	claim(g, DT_REC_HDR + s->epid->size);
+	s->ring = g->ring;
+	write_header(g, g->epid, g->errinfo ? e_movi(g, 3) : g_probe_id(g));
+}
+
+void g_segment_end(struct gen *g)
+{
+	commit(g, DT_REC_HDR + g->seg->epid->size, g->seg->exits);
+	g->seg = NULL;
+}
+
+void g_fault_record(struct gen *g)
+{
+	static const u8 words[] = { 0, 8, 16 };
+	u32 total = DT_REC_HDR + sizeof(struct dt_rec_fault);
+	vreg probe = e_ld(g, (struct mem){ g->errinfo, sizeof(struct dt_rec_fault) }, 4);
+
+	g->ts = 0;
+	g->rec = e_movi(g, 0);
+	g->recsize = e_movi(g, 0);
+	claim(g, total);
+	write_header(g, 0, probe);
+	for (size_t k = 0; k < DT_NELEM(words); k++)
+		e_st(g, rec_word(g, DT_REC_HDR + words[k]), 8,
+		     e_ld(g, (struct mem){ g->errinfo, words[k] }, 8));
+	commit(g, total, false);
+}
+
+/* ---- recording actions ------------------------------------------------------------------------------------------ */
+
+static struct mem field(struct gen *g, const struct dt_datum *d)
+{
+	return rec_word(g, DT_REC_HDR + d->off);
+}
+
+static const struct dt_datum *next_datum(struct gen *g)
+{
+	const dtrace_eprobedesc_t *e = &g->seg->epid->desc;
+
+	if ((int)g->seg->next >= e->dtepd_nrecs) {
+		g_fail(g, NULL, "internal: more data than the record has room for");
+		return (const struct dt_datum *)(uintptr_t)e->dtepd_rec[0].dtrd_uarg;
+	}
+	return (const struct dt_datum *)(uintptr_t)e->dtepd_rec[g->seg->next++].dtrd_uarg;
+}
+
+static void act_args(struct gen *g, const struct dt_stmt *s)
+{
+	if (!s->nargs)
+		next_datum(g);
+	for (u32 k = 0; k < s->nargs; k++) {
+		const struct dt_datum *d = next_datum(g);
+
+		g_store_datum(g, s->args[k], d, field(g, d), false);
+	}
+}
+
+static void act_aggs(struct gen *g, const struct dt_stmt *s)
+{
+	const struct dt_datum *d = next_datum(g);
+
+	for (u32 k = 0; k < s->nargs; k++)
+		if (s->args[k]->op != N_AGG && d->size == 8)
+			e_st(g, field(g, d), 8, g_expr(g, s->args[k]));
+}
+
+static void act_exit(struct gen *g, const struct dt_stmt *s)
+{
+	const struct dt_datum *d = next_datum(g);
+	struct mem gl = g_globals_mem(g, 0);
+
+	e_st(g, field(g, d), 4, g_expr(g, s->args[0]));
+	e_sti(g, mem_add(gl, DT_GL_ACTIVITY), 8, DT_DRAINING);
+	e_sti(g, mem_add(gl, DT_GL_EXITED), 8, 1);
+	g->seg->exits = true;
+}
+
+static void act_tracemem(struct gen *g, const struct dt_stmt *s)
+{
+	const struct dt_datum *d = next_datum(g);
+	const struct dt_node *n = s->args[0];
+	struct addr a = dt_type_is_pointer(n->type) ? g_ptr(g, n) :
+			dt_type_is_array(n->type)   ? g_addr(g, n) :
+						      (struct addr){ .kind = ADDR_KERN, .m = { g_expr(g, n), 0 } };
+
+	if (a.kind == ADDR_BTF)
+		a.kind = ADDR_KERN;
+	g_copy(g, field(g, d), a, d->size, n->loc);
+	if (s->nargs > 2) {
+		d = next_datum(g);
+		e_st(g, field(g, d), 8, g_expr(g, s->args[2]));
+	}
+}
+
+static void act_key(struct gen *g, const struct dt_stmt *s)
+{
+	const struct dt_datum *d = next_datum(g);
+
+	g_store_datum(g, action_node(g, s), d, field(g, d), false);
+}
+
+void g_segment_stmt(struct gen *g, const struct dt_stmt *s)
+{
+	if (s->act->flags & DT_AF_KEY) {
+		act_key(g, s);
+		return;
+	}
+	switch (s->act->id) {
+	case DT_A_TRACE:
+	case DT_A_PRINTF:
+	case DT_A_SYSTEM:
+	case DT_A_FREOPEN:
+		act_args(g, s);
+		return;
+	case DT_A_EXIT:
+		act_exit(g, s);
+		return;
+	case DT_A_TRACEMEM:
+		act_tracemem(g, s);
+		return;
+	case DT_A_PRINTA:
+	case DT_A_CLEAR:
+	case DT_A_TRUNC:
+	case DT_A_NORMALIZE:
+	case DT_A_DENORMALIZE:
+		act_aggs(g, s);
+		return;
+	default:
+		g_fail(g, &s->loc, "%s() is not available in this version", s->act->name);
+	}
+}

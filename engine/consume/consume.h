@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * consume.h - what the files of consume/ share.
+ *
+ *   ring.c       the per-CPU rings: reading, giving room back, merging by time
+ *   drain.c      records -> probe callback, record callbacks, end of firing
+ *   flow.c       entry and return: indentation
+ *   drops.c      counters of lost data -> drop handler; fault records -> error handler
+ *   out.c        where text goes: a FILE, or the buffered handler
+ *   print.c      default text of one record
+ *   printf.c     formats
+ *   stack.c      symbols and stacks
+ *   libact.c     clear, trunc, normalize, denormalize
+ *   aggregate.c  the consumer's rows: made, cleared, removed, encoded
+ *   aggsnap.c    kernel values -> rows
+ *   aggsort.c    walks
+ *   aggprint.c   rows as text
+ *   dist.c       distributions as text
+ */
+#ifndef DT_CONSUME_H
+#define DT_CONSUME_H
+
+#include "api/handle.h"
+#include "base/fmt.h"
+
+/* ---- one datum, wherever it came from --------------------------------------------------------- */
+
+struct dt_item {
+	enum dt_datakind kind;
+	const char *p;
+	u32 size;
+	const struct dt_type *type; /* NULL: not known */
+};
+/* The datum of a record or key; base is dtpda_data or dtada_data. */
+struct dt_item dt_item_of(const dtrace_recdesc_t *rec, const char *base);
+s64 dt_item_int(const struct dt_item *it);       /* by size and sign; 0 for what is no integer */
+u64 dt_item_word(const struct dt_item *it, u32 n); /* the n-th u64; 0 beyond the end */
+size_t dt_item_strlen(const struct dt_item *it); /* bytes before the NUL or the end */
+bool dt_item_is_text(const struct dt_item *it);
+
+/* ---- ring.c --------------------------------------------------------------------------------------- */
+
+/* Where the reader stands in one CPU's ring during a pass. */
+struct dt_cursor {
+	struct dt_ring_hdr *ring;
+	u8 *data;
+	u64 cap;
+	u64 pos;  /* bytes read, this pass's included */
+	u64 head; /* as seen when the pass began */
+	u64 done; /* what tail was last set to */
+	u64 ts;   /* of the record at pos */
+	int cpu;
+	/* flow.c */
+	u32 last_epid, last_probe;
+	int indent;
+};
+
+enum dt_peek { DT_PEEK_NONE, DT_PEEK_RECORD, DT_PEEK_CORRUPT };
+/* Begin a pass: look at head.  False when there is nothing to read; -1-like damage shows at the first peek. */
+bool dt_cursor_begin(struct dt_cursor *c);
+/* The record at pos, when it is complete and makes sense; discarded ones are stepped over. max: largest
+ * possible size. */
+enum dt_peek dt_cursor_peek(struct dt_cursor *c, u32 max, struct dt_rec_hdr **rec);
+/* Step over the record that peek gave, size bytes; gives room back now and then. */
+void dt_cursor_step(struct dt_cursor *c, u32 size);
+/* Clear what was read and let the writer have it. */
+void dt_cursor_publish(struct dt_cursor *c);
+/* Lose everything up to head: the ring makes no sense. */
+void dt_cursor_resync(struct dt_cursor *c);
+
+/* A binary heap of cursors, oldest record on top. */
+struct dt_merge {
+	struct dt_cursor **v;
+	u32 n;
+};
+void dt_merge_push(struct dt_merge *m, struct dt_cursor *c);
+void dt_merge_fix_top(struct dt_merge *m); /* the top's ts has grown */
+void dt_merge_pop(struct dt_merge *m);
+
+/* ---- drain.c ----------------------------------------------------------------------------------------- */
+
+struct dt_consumer {
+	dtrace_hdl_t *h;
+	int ncpus;
+	struct dt_cursor *cursors;   /* per CPU; ring NULL: none */
+	struct dt_merge merge;
+	dtrace_probedesc_t **pdescs; /* by probe id, made when first seen */
+	u32 npdescs;
+	char *shown;                 /* the record laid out for callbacks */
+	struct dt_str text;          /* on its way to a FILE */
+	bool busy;
+	bool begun;                  /* BEGIN's ring has been read */
+	bool snapped;                /* aggregations are fresh enough for this pass */
+	/* drops already told, per CPU and kind */
+	struct dt_told {
+		u64 principal, agg;
+	} *told;
+	u64 told_dyn, told_spec, told_dbl;
+};
+/* Never NULL: an unknown id gives an empty description; NULL when memory ends. */
+dtrace_probedesc_t *dt_consumer_pdesc(struct dt_consumer *c, u32 id);
+
+/* ---- flow.c ---------------------------------------------------------------------------------------------- */
+/* Fill flow, prefix and indent of pd for the record of epid at the cursor; next: the record behind it or NULL. */
+void dt_flow_before(struct dt_cursor *c, dtrace_probedata_t *pd, u32 epid, const struct dt_rec_hdr *next);
+void dt_flow_after(struct dt_cursor *c, const dtrace_probedata_t *pd, u32 epid);
+
+/* ---- drops.c --------------------------------------------------------------------------------------------- */
+/* A record with epid 0: hand it to the error handler.  0, -1 (EDT_ERRABORT). */
+int dt_fault_record(struct dt_consumer *c, int cpu, const struct dt_rec_hdr *rec);
+
+/* ---- out.c ----------------------------------------------------------------------------------------------- */
+/* Text is added to what dt_out() gives and sent on its way by dt_out_end().  NULL: EDT_NOBUFFERED. */
+struct dt_str *dt_out(dtrace_hdl_t *h, FILE *fp);
+int dt_out_end(dtrace_hdl_t *h, FILE *fp, struct dt_str *out);
+void dt_put_spaces(struct dt_str *out, size_t n);
+/* Text in a field: width columns, left or right aligned. */
+void dt_put_padded(struct dt_str *out, const char *s, size_t n, u32 width, bool left);
+void dt_put_u64(struct dt_str *out, u64 v);
+void dt_put_s64(struct dt_str *out, s64 v);
+
+/* ---- stack.c --------------------------------------------------------------------------------------------- */
+/* STACK and USTACK: a newline, then a line per frame. */
+void dt_put_stack(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it, u32 indent);
+/* SYM, MOD, USYM, UMOD, UADDR: name only, without padding. */
+void dt_put_symbol(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it);
+void dt_put_kaddr(dtrace_hdl_t *h, struct dt_str *out, u64 addr);
+void dt_put_uaddr(dtrace_hdl_t *h, struct dt_str *out, pid_t pid, u64 addr);
+/* Remember the process that a datum names, while it lives. */
+void dt_learn(dtrace_hdl_t *h, const struct dt_item *it);
+bool dt_kind_has_pid(enum dt_datakind kind);
+
+/* ---- print.c --------------------------------------------------------------------------------------------- */
+void dt_put_hexdump(struct dt_str *out, const void *p, size_t n);
+
+/* ---- printf.c -------------------------------------------------------------------------------------------- */
+/* What a format takes its arguments from: records (or an aggregation's keys), and results of aggregations for
+ * %@. */
+struct dt_fmtargs {
+	const char *base;
+	const dtrace_recdesc_t *rec;
+	int nrecs, next;
+	const dtrace_aggdata_t *const *aggs;
+	int naggs, nextagg;
+	/* called after each conversion with what it showed; NULL: not wanted. 0 or -1. */
+	int (*shown)(struct dt_fmtargs *a, const dtrace_recdesc_t *rec, bool value);
+	void *arg;
+};
+int dt_format(dtrace_hdl_t *h, struct dt_str *out, const struct dt_fmt *f, struct dt_fmtargs *a);
+
+/* ---- aggregations ---------------------------------------------------------------------------------------- */
+
+/*
+ * A row is what the user sees: one per set of shown keys.  A source is what the kernel has: one hash entry (of a
+ * distribution, one bucket) or one cell.  Several sources may feed one row.  Kernel values only ever
+ * grow; a source remembers what was last seen, a snapshot adds the difference to the row.  So reading
+ * destroys nothing, clearing a row is free, and nothing is lost or counted twice.
+ *
+ * min and max do not add up: the row takes the better value, and clearing resets the kernel's.
+ */
+struct dt_agg;
+struct dt_row {
+	struct dt_agg *agg;
+	struct dt_row *chain;        /* in its bucket of the row table */
+	struct dt_row *dead_next;    /* removed while a walk was under way */
+	u32 hash;
+	u32 index;                   /* in agg->rows */
+	u32 src;                     /* first of its sources + 1 */
+	bool has;                    /* min, max: there is a value */
+	bool dead;
+	u64 normal;
+	u8 *key;                     /* agg->keylen bytes: the kernel's key without bucket, canonical */
+	u64 v[];                     /* agg->words */
+};
+
+struct dt_src {
+	u32 hash;
+	u32 chain;    /* next in its bucket + 1 */
+	u32 sibling;  /* next source of the same row + 1 */
+	u32 seen;     /* snapshot in which it was last read */
+	struct dt_row *row; /* NULL: was removed, nothing new since */
+	bool used, idle;
+	/* then: u64 last[nwords], key bytes */
+};
+
+struct dt_agg {
+	const struct dt_aggspec *spec;
+	dtrace_aggdesc_t desc; /* flags are ours to change */
+	u32 words;    /* u64 words of a row's value */
+	u32 keylen;   /* bytes of a row's key */
+	u32 value_off, value_size; /* in the shown data */
+	u64 *thresholds; /* llquantize: spec->nbuckets / 2 of them */
+	u32 nthresholds;
+	/* rows */
+	struct dt_row **rows;
+	u32 nrows, caprows;
+	struct dt_row **table;
+	u32 tablesize; /* a power of 2 */
+	/* sources */
+	u8 *slab;
+	size_t stride;
+	u32 nsrcs, capsrcs, freesrc; /* freesrc + 1 */
+	u32 *srctable;
+	u32 srctablesize;
+	u32 *direct;   /* CELL, DENSE: source + 1 of each row */
+	u32 srckey;    /* bytes of a source's key */
+};
+
+/* Canonical probe ids: the first probe with the same text in that field. */
+struct dt_canon {
+	struct dt_htab names;
+	u32 *ids; /* by probe id; 0: not looked at */
+	u32 n;
+};
+
+struct dt_aggs {
+	dtrace_hdl_t *h;
+	const struct dt_object *o;
+	struct dt_agg *v;
+	u32 n;
+	int ncpus;
+	u32 snapshot;   /* number of the one under way */
+	int walking;
+	struct dt_row *dead;
+	struct dt_canon canon[4]; /* provider, module, function, name */
+	struct dt_htab mods;      /* module name -> address that stands for it */
+	struct dt_arena arena;    /* keys of the tables above */
+	/* batch reading */
+	u8 *keys, *values, *onekey;
+	size_t keys_size, values_size;
+	u64 *merged;
+	pid_t learnt[64];         /* in this snapshot */
+};
+
+#define DT_AGD_PRINTED 0x1 /* dtagd_flags: printa() has shown it */
+
+bool dt_agg_is_dist(int func);
+bool dt_agg_is_minmax(int func);
+
+/* aggregate.c */
+struct dt_src *dt_agg_src(const struct dt_agg *a, u32 i);
+u64 *dt_src_last(const struct dt_agg *a, struct dt_src *s);
+u8 *dt_src_key(const struct dt_agg *a, struct dt_src *s);
+struct dt_src *dt_src_find(const struct dt_agg *a, const void *key);
+struct dt_src *dt_src_add(struct dt_agg *a, const void *key); /* NULL: no memory */
+void dt_src_free(struct dt_agg *a, struct dt_src *s);
+/* The row that a source feeds, made when there is none.  NULL: no memory. */
+struct dt_row *dt_src_row(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s);
+void dt_row_clear(struct dt_aggs *as, struct dt_row *r);
+void dt_row_remove(struct dt_aggs *as, struct dt_row *r);
+void dt_aggs_unwalk(struct dt_aggs *as); /* a walk has ended: free rows removed meanwhile */
+/* Keys and value as libdtrace shows them, at buf (desc.dtagd_size bytes). */
+void dt_row_encode(struct dt_aggs *as, const struct dt_row *r, char *buf);
+/* What aggsort.c hands to callbacks: the row can be found again. */
+struct dt_aggview {
+	dtrace_aggdata_t data;
+	struct dt_row *row; /* NULL: a row of zeros that stands in */
+};
+
+/* aggsnap.c */
+void dt_src_reset(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s); /* min, max: forget the kernel's */
+/* min, max: take the key out of the kernel; what it held beyond what was seen becomes a new row. */
+void dt_src_retire(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s);
+
+/* aggsort.c */
+/* Like dtrace_aggregate_walk_joined and _sorted, for the aggregations of an action. */
+int dt_aggs_walk(dtrace_hdl_t *h, const u32 *aggs, u32 n, dtrace_aggregate_walk_joined_f *f, void *arg);
+/* Rows of one aggregation by value, best first or worst first. */
+int dt_agg_walk_byvalue(dtrace_hdl_t *h, u32 agg, bool descending, dtrace_aggregate_f *f, void *arg);
+
+/* aggprint.c */
+int dt_printa(dtrace_hdl_t *h, FILE *fp, const struct dt_aggact *act);
+s64 dt_agg_scalar(const dtrace_aggdata_t *d); /* the displayed number: normalized */
+/* 128-bit arithmetic of stddev(): words are count, sum, sum of squares low and high. */
+u64 dt_stddev(const u64 *words, u64 normal);
+u64 dt_row_normal(const dtrace_aggdata_t *d); /* never 0 */
+
+/* dist.c */
+void dt_put_dist(dtrace_hdl_t *h, struct dt_str *out, const dtrace_aggdata_t *d);
+
+#endif

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bind.c - what names mean: probe descriptions to probes, identifiers to variables, built-ins, functions.
+ *
+ * A program's new names are looked up before the handle's and join them only when it compiles.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lang/compile.h"
+
+/* ---- tables ---------------------------------------------------------------------------------------------- */
+
+const struct dt_builtin dt_builtins[] = {
+	{ "", DT_B_NONE, "void", 0, 0 },
+#define BUILTIN(name, id, type, bound, flags) { name, DT_B_##id, type, bound, flags },
+#include "lang/builtins.def"
+#undef BUILTIN
+};
+
+const struct dt_subr dt_subrs[] = {
+	{ "", DT_S_NONE, "void", "", 0, 0 },
+#define SUBR(name, id, type, args, minargs, flags) { name, DT_S_##id, type, args, minargs, flags },
+#include "lang/subrs.def"
+#undef SUBR
+};
+
+const struct dt_action dt_actions[] = {
+	{ "", DT_A_NONE, DTRACEACT_NONE, 0 },
+#define ACTION(name, id, kind, flags) { name, DT_A_##id, kind, flags },
+#include "lang/actions.def"
+#undef ACTION
+};
+
+static bool same(const char *a, const char *b)
+{
+	return a[0] == b[0] && strcmp(a, b) == 0;
+}
+
+const struct dt_builtin *dt_bind_builtin(const char *name, u64 *argn)
+{
+	int i;
+
+	*argn = 0;
+	if (strncmp(name, "arg", 3) == 0 && name[3] >= '0' && name[3] <= '9' && !name[4]) {
+		*argn = (u64)(name[3] - '0');
+		return &dt_builtins[DT_B_ARG];
+	}
+	for (i = 1; i < DT_B_N; i++)
+		if (same(dt_builtins[i].name, name))
+			return &dt_builtins[i];
+	return NULL;
+}
+
+const struct dt_subr *dt_bind_subr(const char *name)
+{
+	int i;
+
+	for (i = 1; i < DT_S_N; i++)
+		if (same(dt_subrs[i].name, name))
+			return &dt_subrs[i];
+	return NULL;
+}
+
+const struct dt_action *dt_bind_action(const char *name)
+{
+	int i;
+
+	for (i = 1; i < DT_A_N; i++)
+		if (same(dt_actions[i].name, name))
+			return &dt_actions[i];
+	return NULL;
+}
+
+/* ---- the handle's names ---------------------------------------------------------------------------------------- */
+
+void dt_symtab_init(struct dt_symtab *st)
+{
+	memset(st, 0, sizeof(*st));
+	dt_arena_init(&st->arena);
+}
+
+void dt_symtab_fini(struct dt_symtab *st)
+{
+	dt_htab_fini(&st->globals);
+	dt_htab_fini(&st->self);
+	dt_htab_fini(&st->aggs);
+	dt_htab_fini(&st->inlines);
+	dt_arena_fini(&st->arena);
+	memset(st, 0, sizeof(*st));
+}
+
+/* ---- variables ---------------------------------------------------------------------------------------------------- */
+
+static struct dt_var *find_var(struct dt_compile *c, enum dt_scope scope, const char *name)
+{
+	struct dt_var *v;
+
+	switch (scope) {
+	case DT_THIS: return dt_htab_get(&c->names.this_, name);
+	case DT_SELF:
+		v = dt_htab_get(&c->names.self, name);
+		return v ? v : dt_htab_get(&c->st->self, name);
+	default:
+		v = dt_htab_get(&c->names.globals, name);
+		return v ? v : dt_htab_get(&c->st->globals, name);
+	}
+}
+
+static struct dt_var *make_var(struct dt_compile *c, enum dt_scope scope, const char *name, struct dt_loc loc)
+{
+	struct dt_var *v = dt_arena_new(&c->st->arena, struct dt_var);
+
+	v->name = dt_arena_strdup(&c->st->arena, name);
+	v->scope = scope;
+	v->loc = loc;
+	v->map = -1;
+	if (scope == DT_THIS) {
+		v->id = c->st->thisvars.n + c->names.thisvars.n;
+		*dt_vec_push(c->a, &c->names.thisvars) = v;
+	} else {
+		v->id = c->st->vars.n + c->names.vars.n;
+		*dt_vec_push(c->a, &c->names.vars) = v;
+	}
+	dt_put(c, scope == DT_THIS ? &c->names.this_ : scope == DT_SELF ? &c->names.self : &c->names.globals,
+	       v->name, v);
+	return v;
+}
+
+struct dt_var *dt_bind_var(struct dt_compile *c, enum dt_scope scope, const char *name, struct dt_loc loc,
+			   bool create)
+{
+	struct dt_var *v = find_var(c, scope, name);
+
+	return v || !create ? v : make_var(c, scope, name, loc);
+}
+
+struct dt_aggvar *dt_bind_agg(struct dt_compile *c, const char *name, struct dt_loc loc, bool create)
+{
+	struct dt_aggvar *a = dt_htab_get(&c->names.aggs, name);
+
+	if (!a)
+		a = dt_htab_get(&c->st->aggs, name);
+	if (a || !create)
+		return a;
+	a = dt_arena_new(&c->st->arena, struct dt_aggvar);
+	a->name = dt_arena_strdup(&c->st->arena, name);
+	a->loc = loc;
+	*dt_vec_push(c->a, &c->names.aggvars) = a;
+	a->varid = (s64)(c->st->aggvars.n + c->names.aggvars.n);
+	dt_put(c, &c->names.aggs, a->name, a);
+	return a;
+}
+
+struct dt_inline *dt_bind_inline(struct dt_compile *c, const char *name)
+{
+	struct dt_inline *in = dt_htab_get(&c->names.inlines, name);
+
+	if (!in)
+		in = dt_htab_get(&c->st->inlines, name);
+	return in && in->seq < c->inline_limit ? in : NULL;
+}
+
+bool dt_bind_enumerator(struct dt_compile *c, const char *name, s64 *val, struct dt_type **type)
+{
+	const struct dt_enumconst *k = dt_htab_get(&c->names.enums, name);
+
+	if (!k)
+		return dt_types_enumerator(c->ts, name, val, type);
+	*val = k->val;
+	*type = k->type;
+	return true;
+}
+
+/* ---- probes ----------------------------------------------------------------------------------------------------------- */
+
+struct matching {
+	struct dt_compile *c;
+	struct dt_clause *cl;
+};
+
+static int add_probe(struct dt_probe *p, void *arg)
+{
+	struct matching *m = arg;
+
+	*dt_vec_push(m->c->a, &m->cl->probes) = p;
+	return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct dt_probe *const *p = a, *const *q = b;
+
+	return ((*p)->id > (*q)->id) - ((*p)->id < (*q)->id);
+}
+
+/* In id order, each once. */
+static void tidy(struct dt_clause *cl)
+{
+	u32 i, n = 0;
+
+	if (cl->descs.n < 2 || !cl->probes.n)
+		return;
+	qsort(cl->probes.v, cl->probes.n, sizeof(*cl->probes.v), by_id);
+	for (i = 0; i < cl->probes.n; i++)
+		if (!n || cl->probes.v[n - 1] != cl->probes.v[i])
+			cl->probes.v[n++] = cl->probes.v[i];
+	cl->probes.n = n;
+}
+
+static void no_match(struct dt_compile *c, const struct dt_pdesc *d, struct dt_loc loc)
+{
+	if (d->id)
+		dt_err(c, D_PDESC_ZERO, loc, "probe identifier %u does not match any probes", d->id);
+	else
+		dt_err(c, D_PDESC_ZERO, loc, "probe description %s:%s:%s:%s does not match any probes", d->prov,
+		       d->mod, d->func, d->name);
+}
+
+static void match(struct dt_compile *c, struct dt_clause *cl, const struct dt_pdesc *d, struct dt_loc loc)
+{
+	struct matching m = { c, cl };
+	u32 before = cl->probes.n;
+	struct dt_probe *p;
+
+	if (d->id) {
+		p = dt_probes_byid(c->env->probes, d->id);
+		if (p)
+			add_probe(p, &m);
+	} else if (dt_probes_match(c->env->probes, d, add_probe, &m) < 0) {
+		dt_err(c, D_PDESC_INVAL, loc, "probe description %s:%s:%s:%s: %s", d->prov, d->mod, d->func,
+		       d->name, c->env->probes->err ? c->env->probes->err->msg : "provider failed");
+		return;
+	}
+	if (cl->probes.n == before && !(c->env->cflags & DTRACE_C_ZDEFS))
+		no_match(c, d, loc);
+}
+
+void dt_bind_clause(struct dt_compile *c, struct dt_clause *cl)
+{
+	u32 i;
+
+	for (i = 0; i < cl->descs.n; i++)
+		match(c, cl, &cl->descs.v[i], cl->desclocs.v[i]);
+	tidy(cl);
+	c->p->nmatches += cl->probes.n;
+}
+
+/* ---- args[] ------------------------------------------------------------------------------------------------------------- */
+
+static bool same_args(const struct dt_probe_args *a, const struct dt_probe_args *b)
+{
+	int i;
+
+	if (a->argc != b->argc)
+		return false;
+	for (i = 0; i < a->argc; i++)
+		if (a->from[i] != b->from[i] || a->userland[i] != b->userland[i] ||
+		    strcmp(a->type[i], b->type[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool ask_args(struct dt_compile *c, struct dt_loc loc)
+{
+	const struct dt_clause *cl = c->clause;
+	struct dt_probe_args other;
+	u32 i;
+
+	for (i = 0; cl && i < cl->probes.n; i++) {
+		memset(&other, 0, sizeof(other));
+		if (dt_probe_args(c->env->probes, cl->probes.v[i], &other)) {
+			dt_err(c, D_ARGS_NONE, loc,
+			       "args[ ] may not be referenced because the arguments of %s:%s:%s:%s have no types",
+			       cl->probes.v[i]->provider, cl->probes.v[i]->mod, cl->probes.v[i]->func,
+			       cl->probes.v[i]->name);
+			return false;
+		}
+		if (i == 0) {
+			c->args = other;
+		} else if (!same_args(&c->args, &other)) {
+			dt_err(c, D_ARGS_MULTI, loc,
+			       "args[ ] may not be referenced because the probe description matches probes with different arguments: %s:%s and %s:%s",
+			       cl->probes.v[0]->func, cl->probes.v[0]->name, cl->probes.v[i]->func,
+			       cl->probes.v[i]->name);
+			return false;
+		}
+	}
+	if (i)
+		return true;
+	dt_err(c, D_ARGS_NONE, loc, "args[ ] may not be referenced because no probe is matched here");
+	return false;
+}
+
+bool dt_bind_args(struct dt_compile *c, struct dt_loc loc)
+{
+	if (!c->args_state)
+		c->args_state = ask_args(c, loc) ? 1 : -1;
+	return c->args_state > 0;
+}
+
+/* ---- all went well: names become the handle's ------------------------------------------------------------------------------ */
+
+#define for_each_ent(e, t) for ((e) = (t)->ents; (e) && (e) < (t)->ents + (t)->cap; (e)++) if ((e)->key)
+
+static void publish_types(struct dt_compile *c)
+{
+	const struct dt_htab_ent *e;
+	const struct dt_enumconst *k;
+	struct dt_type *fwd;
+
+	for_each_ent(e, &c->names.tags) {
+		fwd = dt_htab_get(&c->ts->tags, e->key);
+		if (fwd && fwd->kind == DT_FWD && !fwd->ref && fwd != e->val)
+			fwd->ref = e->val;
+		dt_types_add_tag(c->ts, e->key, e->val);
+	}
+	for_each_ent(e, &c->names.typedefs)
+		dt_types_add_typedef(c->ts, e->key, e->val);
+	for_each_ent(e, &c->names.enums) {
+		k = e->val;
+		dt_types_add_enumerator(c->ts, e->key, k->val, k->type);
+	}
+}
+
+static void publish_inlines(struct dt_compile *c)
+{
+	const struct dt_htab_ent *e;
+	struct dt_inline *in;
+	struct dt_xlator *x, *copy;
+
+	for_each_ent(e, &c->names.inlines) {
+		in = dt_inline_publish(c, e->val);
+		dt_put(c, &c->st->inlines, in->name, in);
+	}
+	c->st->ninlines = c->inline_seq;
+	for (x = c->names.xlators; x; x = x->next) {
+		copy = dt_xlator_publish(c, x);
+		copy->next = c->st->xlators;
+		c->st->xlators = copy;
+	}
+}
+
+static void publish_vars(struct dt_compile *c)
+{
+	struct dt_var *v;
+	struct dt_aggvar *a;
+	u32 i;
+
+	for (i = 0; i < c->names.vars.n; i++) {
+		v = c->names.vars.v[i];
+		v->loc.src = NULL;
+		*dt_vec_push(&c->st->arena, &c->st->vars) = v;
+		dt_put(c, v->scope == DT_SELF ? &c->st->self : &c->st->globals, v->name, v);
+	}
+	for (i = 0; i < c->names.thisvars.n; i++)
+		*dt_vec_push(&c->st->arena, &c->st->thisvars) = c->names.thisvars.v[i];
+	for (i = 0; i < c->names.aggvars.n; i++) {
+		a = c->names.aggvars.v[i];
+		a->loc.src = NULL;
+		*dt_vec_push(&c->st->arena, &c->st->aggvars) = a;
+		dt_put(c, &c->st->aggs, a->name, a);
+	}
+}
+
+void dt_names_publish(struct dt_compile *c)
+{
+	publish_types(c);
+	publish_inlines(c);
+	publish_vars(c);
+}
+
+void dt_names_fini(struct dt_newnames *n)
+{
+	dt_htab_fini(&n->tags);
+	dt_htab_fini(&n->typedefs);
+	dt_htab_fini(&n->enums);
+	dt_htab_fini(&n->globals);
+	dt_htab_fini(&n->self);
+	dt_htab_fini(&n->this_);
+	dt_htab_fini(&n->aggs);
+	dt_htab_fini(&n->inlines);
+	dt_htab_fini(&n->mentioned);
+	dt_htab_fini(&n->probes);
+}

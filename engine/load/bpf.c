@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bpf.c - the system calls, one thin function each.
+ *
+ * libbpf's wrappers of these find out at their first use what the kernel knows by loading programs
+ * of their own, and raise RLIMIT_MEMLOCK for kernels that we do not run on: milliseconds, and a change of
+ * the process that embeds us.  The bare calls are no longer than theirs.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "load/live.h"
+
+/* Helpers that read kernel memory want a licence compatible with the kernel's; this says so to the kernel about
+ * the programs that we generate. */
+static const char prog_license[] = "Dual BSD/GPL";
+
+static u64 ptr(const void *p)
+{
+	return (u64)(uintptr_t)p;
+}
+
+/* The kernel takes a shorter attr, and refuses a longer one only when the unknown part is not zero. */
+#define ATTR_SIZE(field) (offsetof(union bpf_attr, field) + sizeof(((union bpf_attr *)0)->field))
+
+static int bpf(int cmd, union bpf_attr *attr, size_t size)
+{
+	return (int)syscall(__NR_bpf, cmd, attr, (unsigned int)size);
+}
+
+void dt_bpf_name(char out[BPF_OBJ_NAME_LEN], const char *name)
+{
+	size_t i;
+
+	memset(out, 0, BPF_OBJ_NAME_LEN);
+	for (i = 0; i < BPF_OBJ_NAME_LEN - 1 && name[i]; i++)
+		out[i] = isalnum((unsigned char)name[i]) || name[i] == '.' ? name[i] : '_';
+}
+
+int dt_bpf_map_create(const struct dt_mapspec *m, int btf_fd, u32 key_type, u32 value_type)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.map_type = m->type;
+	a.key_size = m->key_size;
+	a.value_size = m->value_size;
+	a.max_entries = m->max_entries;
+	a.map_flags = m->flags;
+	dt_bpf_name(a.map_name, m->name);
+	if (btf_fd >= 0) {
+		a.btf_fd = (u32)btf_fd;
+		a.btf_key_type_id = key_type;
+		a.btf_value_type_id = value_type;
+	}
+	return bpf(BPF_MAP_CREATE, &a, ATTR_SIZE(btf_value_type_id));
+}
+
+int dt_bpf_map_update(int fd, const void *key, const void *value)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.map_fd = (u32)fd;
+	a.key = ptr(key);
+	a.value = ptr(value);
+	a.flags = BPF_ANY;
+	return bpf(BPF_MAP_UPDATE_ELEM, &a, ATTR_SIZE(flags));
+}
+
+int dt_bpf_map_freeze(int fd)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.map_fd = (u32)fd;
+	return bpf(BPF_MAP_FREEZE, &a, ATTR_SIZE(map_fd));
+}
+
+int dt_bpf_btf_load(const void *data, size_t size)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.btf = ptr(data);
+	a.btf_size = (u32)size;
+	return bpf(BPF_BTF_LOAD, &a, ATTR_SIZE(btf_log_level));
+}
+
+int dt_bpf_prog_load(const struct dt_bpf_prog *p)
+{
+	union bpf_attr a;
+	int fd, tries = 5;
+
+	memset(&a, 0, sizeof(a));
+	a.prog_type = p->type;
+	a.insns = ptr(p->insns);
+	a.insn_cnt = p->ninsns;
+	a.license = ptr(prog_license);
+	dt_bpf_name(a.prog_name, p->name);
+	if (p->nfunc_info) {
+		a.prog_btf_fd = (u32)p->btf_fd;
+		a.func_info = ptr(p->func_info);
+		a.func_info_cnt = p->nfunc_info;
+		a.func_info_rec_size = sizeof(*p->func_info);
+	}
+	if (p->log) {
+		a.log_buf = ptr(p->log);
+		a.log_size = p->logsize;
+		a.log_level = 1;
+	}
+	/* EAGAIN: a signal interrupted the verifier */
+	do {
+		fd = bpf(BPF_PROG_LOAD, &a, ATTR_SIZE(func_info_cnt));
+	} while (fd < 0 && errno == EAGAIN && --tries > 0);
+	return fd;
+}
+
+int dt_bpf_raw_tp_open(const char *tracepoint, int prog_fd)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.raw_tracepoint.name = ptr(tracepoint);
+	a.raw_tracepoint.prog_fd = (u32)prog_fd;
+	return bpf(BPF_RAW_TRACEPOINT_OPEN, &a, ATTR_SIZE(raw_tracepoint));
+}
+
+int dt_bpf_test_run(int prog_fd, const void *ctx, u32 size)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.test.prog_fd = (u32)prog_fd;
+	a.test.ctx_in = ptr(ctx);
+	a.test.ctx_size_in = size;
+	return bpf(BPF_PROG_TEST_RUN, &a, ATTR_SIZE(test));
+}
+
+/* Batched look-up of at most one element: 0 also when the map is empty. */
+int dt_bpf_map_batch_probe(int map_fd)
+{
+	union bpf_attr a;
+	u64 key = 0, value = 0, next = 0;
+
+	memset(&a, 0, sizeof(a));
+	a.batch.map_fd = (u32)map_fd;
+	a.batch.out_batch = ptr(&next);
+	a.batch.keys = ptr(&key);
+	a.batch.values = ptr(&value);
+	a.batch.count = 1;
+	if (bpf(BPF_MAP_LOOKUP_BATCH, &a, ATTR_SIZE(batch)) == 0 || errno == ENOENT)
+		return 0;
+	return -1;
+}
+
+int dt_perf_open_timer(u64 period_ns, int cpu)
+{
+	struct perf_event_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.type = PERF_TYPE_SOFTWARE;
+	a.size = sizeof(a);
+	a.config = PERF_COUNT_SW_CPU_CLOCK;
+	a.sample_period = period_ns;
+	a.disabled = 1;
+	return (int)syscall(__NR_perf_event_open, &a, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+int dt_perf_attach(int perf_fd, int prog_fd)
+{
+	if (ioctl(perf_fd, PERF_EVENT_IOC_SET_BPF, prog_fd) < 0)
+		return -1;
+	return ioctl(perf_fd, PERF_EVENT_IOC_ENABLE, 0);
+}
+
+/* ---- what the process may do, and where -------------------------------------------------------------- */
+
+static u64 caps_effective(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	unsigned long long caps;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "CapEff: %llx", &caps) == 1)
+			return caps;
+	return ~(u64)0; /* unknown: do not accuse */
+}
+
+const char *dt_caps_missing(void)
+{
+	u64 caps = caps_effective();
+	bool admin = caps & (1ull << CAP_SYS_ADMIN);
+	bool bpf_ok = admin || (caps & (1ull << CAP_BPF));
+	bool perf_ok = admin || (caps & (1ull << CAP_PERFMON));
+
+	if (!bpf_ok && !perf_ok)
+		return "CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)";
+	if (!bpf_ok)
+		return "CAP_BPF (or CAP_SYS_ADMIN)";
+	return perf_ok ? "" : "CAP_PERFMON (or CAP_SYS_ADMIN)";
+}
+
+int dt_cpus_each(const char *which, int (*f)(int cpu, void *arg), void *arg)
+{
+	char path[64];
+	_cleanup_fclose_ FILE *fp = NULL;
+	unsigned int from, to;
+	int rv, c;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/%s", which);
+	fp = fopen(path, "re");
+	if (!fp)
+		return -1;
+	while (fscanf(fp, "%u", &from) == 1) {
+		to = from;
+		c = fgetc(fp);
+		if (c == '-') {
+			if (fscanf(fp, "%u", &to) != 1)
+				break;
+			c = fgetc(fp);
+		}
+		for (; from <= to && to < INT_MAX; from++) {
+			rv = f((int)from, arg);
+			if (rv)
+				return rv;
+		}
+		if (c != ',')
+			break;
+	}
+	return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* live.c - an object in the kernel: made in order, undone in reverse, and what the consumer may touch of it. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "load/live.h"
+
+int dt_live_fail(dtrace_hdl_t *h, const char *what, ...)
+{
+	int err = errno;
+	const char *missing = err == EPERM || err == EACCES ? dt_caps_missing() : "";
+	char object[256];
+	va_list ap;
+
+	va_start(ap, what);
+	vsnprintf(object, sizeof(object), what, ap);
+	va_end(ap);
+	if (*missing)
+		return dt_fail(&h->err, EDT_ACCESS, "%s: missing %s", dt_errstr(EDT_ACCESS), missing);
+	if (err == EPERM) /* all capabilities, but only within a user namespace, seccomp or lockdown */
+		return dt_fail(&h->err, EDT_ACCESS, "%s: the system does not permit %s",
+			       dt_errstr(EDT_ACCESS), object);
+	return dt_fail(&h->err, EDT_BPF, "%s: %s", object, dt_errstr(err));
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------ */
+
+static struct dt_live *live_new(dtrace_hdl_t *h, const struct dt_object *o)
+{
+	struct dt_live *l = calloc(1, sizeof(*l));
+	u32 i;
+
+	if (!l)
+		return dt_fail_null(&h->err, EDT_NOMEM, "%s", "");
+	l->obj = o;
+	l->ncpus = libbpf_num_possible_cpus();
+	l->maps = calloc(DT_MAX(o->nmaps, 1u), sizeof(*l->maps));
+	l->progs = malloc(DT_MAX(o->nprogs, 1u) * sizeof(*l->progs));
+	for (i = 0; l->maps && i < o->nmaps; i++)
+		l->maps[i].fd = -1;
+	for (i = 0; l->progs && i < o->nprogs; i++)
+		l->progs[i] = -1;
+	if (l->maps && l->progs && l->ncpus > 0)
+		return l;
+	if (l->ncpus <= 0)
+		dt_fail(&h->err, EDT_FIO, "number of CPUs: %s", dt_errstr(-l->ncpus));
+	else
+		dt_fail(&h->err, EDT_NOMEM, "%s", "");
+	dt_live_free(l);
+	return NULL;
+}
+
+struct dt_live *dt_live_load(dtrace_hdl_t *h, const struct dt_object *o)
+{
+	struct dt_live *l = live_new(h, o);
+
+	if (!l)
+		return NULL;
+	free(h->verifier_log);
+	h->verifier_log = NULL;
+	if (dt_maps_create(h, l) < 0 || dt_progs_load(h, l) < 0 || dt_progs_attach(h, l) < 0) {
+		dt_live_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+void dt_live_detach(struct dt_live *l)
+{
+	dt_fds_close(&l->links);
+}
+
+void dt_live_free(struct dt_live *l)
+{
+	u32 i;
+
+	if (!l)
+		return;
+	dt_live_detach(l);
+	for (i = 0; l->progs && i < l->obj->nprogs; i++)
+		dt_cleanup_close(&l->progs[i]);
+	free(l->progs);
+	dt_maps_free(l);
+	free(l);
+}
+
+/* ---- BEGIN and END ------------------------------------------------------------------------------------------ */
+
+int dt_live_fire(dtrace_hdl_t *h, enum dt_attach_kind kind)
+{
+	static const u64 ctx[12]; /* as many arguments as a raw tracepoint may have */
+	const struct dt_object *o = h->live->obj;
+	u32 i;
+
+	for (i = 0; i < o->nprogs; i++)
+		if (o->progs[i].at->kind == kind &&
+		    dt_bpf_test_run(h->live->progs[i], ctx, sizeof(ctx)) < 0)
+			return dt_live_fail(h, "firing dtrace:::%s",
+					    kind == DT_AT_BEGIN ? "BEGIN" : "END");
+	return 0;
+}
+
+/* ---- shared memory ------------------------------------------------------------------------------------------- */
+
+static void *elem(struct dt_live *l, int map, u32 i)
+{
+	if (map < 0 || !l->maps[map].mem || i >= l->maps[map].nelems)
+		return NULL;
+	return l->maps[map].mem + (size_t)i * l->maps[map].stride;
+}
+
+static u64 *global_word(struct dt_live *l, u32 off)
+{
+	u8 *p = elem(l, l->obj->globals_map, 0);
+
+	return p ? (u64 *)(void *)(p + off) : NULL;
+}
+
+u64 *dt_live_activity(struct dt_live *l)
+{
+	return global_word(l, DT_GL_ACTIVITY);
+}
+
+u64 *dt_live_exited(struct dt_live *l)
+{
+	return global_word(l, DT_GL_EXITED);
+}
+
+void *dt_live_state(struct dt_live *l, int cpu)
+{
+	return elem(l, l->obj->state_map, (u32)cpu);
+}
+
+struct dt_ring_hdr *dt_live_ring(struct dt_live *l, int cpu)
+{
+	return elem(l, l->obj->ring_map, (u32)cpu);
+}
+
+u64 dt_live_ring_cap(struct dt_live *l)
+{
+	return l->ring_cap;
+}
+
+int dt_live_map_fd(struct dt_live *l, u32 map)
+{
+	return map < l->obj->nmaps ? l->maps[map].fd : -1;
+}
+
+int dt_live_ncpus(struct dt_live *l)
+{
+	return l->ncpus;
+}
+
+/* ---- the doorbell: what is in it does not matter, only that something is --------------------------------- */
+
+int dt_live_pollfd(struct dt_live *l)
+{
+	return l->obj->doorbell_map < 0 ? -1 : l->maps[l->obj->doorbell_map].fd;
+}
+
+void dt_live_drain_doorbell(struct dt_live *l)
+{
+	u64 written;
+
+	if (!l->bell_read || !l->bell_written)
+		return;
+	written = __atomic_load_n(l->bell_written, __ATOMIC_ACQUIRE);
+	__atomic_store_n(l->bell_read, written, __ATOMIC_RELEASE);
+}

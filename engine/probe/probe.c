@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * probe.c - the registry of probes: who asks for a description gets the probes that match, and
+ * providers are asked first to create what might.
+ *
+ * Descriptions with a literal function and name go through a hash of those two; all others walk the
+ * table of ids, which is a few pointer comparisons per probe.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe/probe.h"
+
+int dt_probes_init(struct dt_probes *ps, struct dt_error *err)
+{
+	memset(ps, 0, sizeof(*ps));
+	dt_arena_init(&ps->arena);
+	ps->err = err;
+	ps->next_id = DT_ID_OTHER;
+	return 0;
+}
+
+void dt_probes_fini(struct dt_probes *ps)
+{
+	free(ps->byid);
+	free(ps->index);
+	dt_arena_fini(&ps->arena);
+	memset(ps, 0, sizeof(*ps));
+}
+
+static int no_memory(struct dt_probes *ps)
+{
+	return dt_fail(ps->err, EDT_NOMEM, "%s", dt_errstr(EDT_NOMEM));
+}
+
+/* ---- adding ---------------------------------------------------------------------------------- */
+
+struct dt_attach *dt_probes_add_attach(struct dt_probes *ps, const struct dt_attach *model)
+{
+	struct dt_attach *at = dt_arena_new(&ps->arena, struct dt_attach);
+	struct dt_attach **slot = at ? dt_vec_push(&ps->arena, &ps->attaches) : NULL;
+
+	if (!slot) {
+		no_memory(ps);
+		return NULL;
+	}
+	*at = *model;
+	at->index = ps->attaches.n - 1;
+	*slot = at;
+	return at;
+}
+
+static bool have_id(struct dt_probes *ps, u32 id)
+{
+	u32 n = DT_MAX(ps->nbyid * 2, (u32)DT_ID_OTHER + 64);
+	struct dt_probe **byid;
+
+	if (id < ps->nbyid)
+		return true;
+	if (id > UINT32_MAX / 2)
+		return false;
+	n = DT_MAX(n, id + 1);
+	byid = realloc(ps->byid, n * sizeof(struct dt_probe *));
+	if (!byid)
+		return false;
+	memset(byid + ps->nbyid, 0, (n - ps->nbyid) * sizeof(struct dt_probe *));
+	ps->byid = byid;
+	ps->nbyid = n;
+	return true;
+}
+
+struct dt_probe *dt_probes_add(struct dt_probes *ps, const struct dt_provider *prov, u32 id,
+			       const char *mod, const char *func, const char *name,
+			       struct dt_attach *at, u32 key, const void *priv)
+{
+	struct dt_probe *p, **slot;
+
+	if (!id)
+		id = ps->next_id;
+	if (!have_id(ps, id)) {
+		no_memory(ps);
+		return NULL;
+	}
+	if (ps->byid[id])
+		return dt_fail_null(ps->err, EDT_BADPROBE, "probe id %u of %s:%s:%s:%s is taken",
+				    id, prov->name, mod, func, name);
+	p = dt_arena_new(&ps->arena, struct dt_probe);
+	slot = p ? dt_vec_push(&ps->arena, &ps->list) : NULL;
+	if (!slot) {
+		no_memory(ps);
+		return NULL;
+	}
+	*p = (struct dt_probe){
+		.id = id,
+		.prov = prov,
+		.provider = prov->name,
+		.mod = mod,
+		.func = func,
+		.name = name,
+		.at = at,
+		.key = key,
+		.priv = priv,
+	};
+	*slot = ps->byid[id] = p;
+	ps->next_id += id == ps->next_id;
+	return p;
+}
+
+/* ---- the index ------------------------------------------------------------------------------- */
+
+static u32 hash_of(const char *func, const char *name)
+{
+	return dt_hash(func, strlen(func)) * 31 + dt_hash(name, strlen(name));
+}
+
+static void index_add(struct dt_probes *ps, struct dt_probe *p)
+{
+	struct dt_probe **head = &ps->index[hash_of(p->func, p->name) & (ps->nindex - 1)];
+
+	p->chain = *head;
+	*head = p;
+}
+
+/* Bring the index up to date: probes are put in when somebody needs it, not when they are made. */
+static bool index_all(struct dt_probes *ps)
+{
+	struct dt_probe **index;
+	u32 n = ps->nindex ? ps->nindex : 64;
+
+	while (n < ps->list.n)
+		n *= 2;
+	if (n != ps->nindex) {
+		index = calloc(n, sizeof(struct dt_probe *));
+		if (!index)
+			return false;
+		free(ps->index);
+		ps->index = index;
+		ps->nindex = n;
+		ps->nindexed = 0;
+	}
+	while (ps->nindexed < ps->list.n)
+		index_add(ps, ps->list.v[ps->nindexed++]);
+	return true;
+}
+
+struct dt_probe *dt_probes_find(struct dt_probes *ps, const char *prov, const char *mod,
+				const char *func, const char *name)
+{
+	struct dt_probe *p;
+
+	if (!index_all(ps))
+		return NULL;
+	for (p = ps->index[hash_of(func, name) & (ps->nindex - 1)]; p; p = p->chain)
+		if (strcmp(p->name, name) == 0 && strcmp(p->func, func) == 0 &&
+		    strcmp(p->mod, mod) == 0 && strcmp(p->provider, prov) == 0)
+			return p;
+	return NULL;
+}
+
+/* ---- matching -------------------------------------------------------------------------------- */
+
+struct dt_field dt_field_of(const char *pattern)
+{
+	struct dt_field f = { pattern, DT_FIELD_GLOB };
+
+	if (!*pattern || strcmp(pattern, "*") == 0)
+		f.how = DT_FIELD_ANY;
+	else if (dt_glob_is_literal(pattern))
+		f.how = DT_FIELD_LITERAL;
+	return f;
+}
+
+bool dt_field_match(const struct dt_field *f, const char *text)
+{
+	switch (f->how) {
+	case DT_FIELD_ANY: return true;
+	case DT_FIELD_LITERAL: return strcmp(f->pattern, text) == 0;
+	default: return dt_glob_match(f->pattern, text);
+	}
+}
+
+struct matcher {
+	struct dt_field prov, mod, func, name;
+	/* what the last probes had: neighbours share their strings */
+	const char *last_name;
+	bool last_hit;
+};
+
+static bool name_matches(struct matcher *m, const char *name)
+{
+	if (name != m->last_name) {
+		m->last_name = name;
+		m->last_hit = dt_field_match(&m->name, name);
+	}
+	return m->last_hit;
+}
+
+static bool matches(struct matcher *m, const struct dt_probe *p)
+{
+	return name_matches(m, p->name) && dt_field_match(&m->func, p->func) &&
+	       dt_field_match(&m->mod, p->mod) && dt_field_match(&m->prov, p->provider);
+}
+
+static bool may_provide(const struct dt_provider *prov, const struct dt_pdesc *d)
+{
+	return prov->accepts ? prov->accepts(prov, d->prov) : dt_glob_match(d->prov, prov->name);
+}
+
+static int provide(struct dt_probes *ps, const struct dt_pdesc *d)
+{
+	const struct dt_provider *const *prov;
+
+	for (prov = dt_providers; *prov; prov++)
+		if (may_provide(*prov, d) && (*prov)->provide(ps, *prov, d))
+			return -1;
+	return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct dt_probe *const *x = a, *const *y = b;
+
+	return (*x)->id<(*y)->id ? -1 : (*x)->id>(*y)->id;
+}
+
+/* The chain of one function and name, in id order: chains are short. */
+static int match_chain(struct dt_probes *ps, struct matcher *m,
+		       int (*cb)(struct dt_probe *p, void *arg), void *arg)
+{
+	u32 slot = hash_of(m->func.pattern, m->name.pattern) & (ps->nindex - 1), n = 0, i;
+	struct dt_probe *p, **hits;
+	int rv = 0;
+
+	for (p = ps->index[slot]; p; p = p->chain)
+		n += matches(m, p);
+	if (!n)
+		return 0;
+	hits = malloc(n * sizeof(struct dt_probe *));
+	if (!hits)
+		return no_memory(ps);
+	for (p = ps->index[slot], n = 0; p; p = p->chain)
+		if (matches(m, p))
+			hits[n++] = p;
+	qsort(hits, n, sizeof(struct dt_probe *), by_id);
+	for (i = 0; i < n && !rv; i++)
+		rv = cb(hits[i], arg);
+	free(hits);
+	return rv;
+}
+
+static int match_all(struct dt_probes *ps, struct matcher *m,
+		     int (*cb)(struct dt_probe *p, void *arg), void *arg)
+{
+	u32 id;
+	int rv;
+
+	for (id = 0; id < ps->nbyid; id++) {
+		if (!ps->byid[id] || !matches(m, ps->byid[id]))
+			continue;
+		rv = cb(ps->byid[id], arg);
+		if (rv)
+			return rv;
+	}
+	return 0;
+}
+
+int dt_probes_match(struct dt_probes *ps, const struct dt_pdesc *d,
+		    int (*cb)(struct dt_probe *p, void *arg), void *arg)
+{
+	struct matcher m = {
+		.prov = dt_field_of(d->prov),
+		.mod = dt_field_of(d->mod),
+		.func = dt_field_of(d->func),
+		.name = dt_field_of(d->name),
+	};
+	struct dt_probe *p;
+
+	if (d->id) {
+		p = dt_probes_byid(ps, d->id);
+		return p ? cb(p, arg) : 0;
+	}
+	if (provide(ps, d))
+		return -1;
+	if (m.func.how == DT_FIELD_LITERAL && m.name.how == DT_FIELD_LITERAL && index_all(ps))
+		return match_chain(ps, &m, cb, arg);
+	return match_all(ps, &m, cb, arg);
+}
+
+struct dt_probe *dt_probes_byid(struct dt_probes *ps, u32 id)
+{
+	static const struct dt_pdesc all = { .prov = "", .mod = "", .func = "", .name = "" };
+
+	if ((id >= ps->nbyid || !ps->byid[id]) && provide(ps, &all))
+		return NULL;
+	return id < ps->nbyid ? ps->byid[id] : NULL;
+}
+
+/* ---- facts ----------------------------------------------------------------------------------- */
+
+int dt_probe_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out)
+{
+	int i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < DT_MAXARGS; i++)
+		out->from[i] = i;
+	return p->prov->args ? p->prov->args(ps, p, out) : -1;
+}
+
+static void copy_field(char *to, size_t size, const char *from)
+{
+	snprintf(to, size, "%s", from);
+}
+
+void dt_probe_desc(const struct dt_probe *p, dtrace_probedesc_t *out)
+{
+	out->dtpd_id = p->id;
+	copy_field(out->dtpd_provider, sizeof(out->dtpd_provider), p->provider);
+	copy_field(out->dtpd_mod, sizeof(out->dtpd_mod), p->mod);
+	copy_field(out->dtpd_func, sizeof(out->dtpd_func), p->func);
+	copy_field(out->dtpd_name, sizeof(out->dtpd_name), p->name);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * probe.h - probes, the attach points they hang on, and the providers that make them.
+ *
+ * A probe is provider:module:function:name with a stable id.  Many probes share one attach point (all
+ * system call entries hang on raw tracepoint sys_enter): the engine loads one BPF program per attach
+ * point, and `key` says which of its probes fired (the system call number).  Providers are lazy: provide()
+ * creates what a description may match, at the first time that somebody asks.
+ */
+#ifndef DT_PROBE_H
+#define DT_PROBE_H
+
+#include "base/base.h"
+#include "dtrace.h"
+
+struct dt_probes;
+struct dt_provider;
+
+/* How a BPF program is attached; the loader has a row for each. */
+enum dt_attach_kind {
+	DT_AT_BEGIN, /* run once by the consumer's thread (test run of a raw_tp program) */
+	DT_AT_END,
+	DT_AT_ERROR,  /* never attached: called inside other programs when a clause faults */
+	DT_AT_RAW_TP, /* raw tracepoint `target` */
+	DT_AT_TIMER,  /* perf cpu-clock event, `period_ns`, on all CPUs or one */
+};
+
+/* What the program sees as context: who fired (key) and where argN come from; codegen has a row for each. */
+enum dt_abi {
+	DT_ABI_NONE,      /* BEGIN, END: no arguments */
+	DT_ABI_ERROR,     /* arg1 epid, arg2 action, arg3 offset, arg4 fault, arg5 address */
+	DT_ABI_SYS_ENTER, /* ctx[0] struct pt_regs *, ctx[1] number; arg0-5 */
+	DT_ABI_SYS_EXIT,  /* ctx[0] struct pt_regs *, ctx[1] value; arg0 = arg1 = value */
+	DT_ABI_PROFILE,   /* bpf_perf_event_data; arg0 kernel pc, arg1 user pc, arg2 lateness */
+};
+
+struct dt_attach {
+	enum dt_attach_kind kind;
+	enum dt_abi abi;
+	const char *target;
+	u64 period_ns;
+	bool all_cpus;
+	u32 nkeys; /* keys are below this; 1 when the attach point has one probe */
+	u32 index; /* in dt_probes.attaches */
+};
+
+struct dt_probe {
+	u32 id;
+	const struct dt_provider *prov;
+	const char *provider, *mod, *func, *name; /* never NULL */
+	struct dt_attach *at;
+	u32 key;
+	const void *priv;       /* the provider's */
+	struct dt_probe *chain; /* the registry's */
+};
+
+/* A probe description; fields are "" for any. */
+struct dt_pdesc {
+	u32 id; /* not 0: by number, the rest is "" */
+	const char *prov, *mod, *func, *name;
+};
+
+#define DT_MAXARGS 10
+struct dt_probe_args {
+	int argc;
+	const char *type[DT_MAXARGS]; /* C type text ("struct pt_regs *", "int"), what args[n] is */
+	bool userland[DT_MAXARGS];    /* a pointer into the traced process */
+	int from[DT_MAXARGS];         /* args[n] comes from raw argument from[n] */
+};
+
+struct dt_provider {
+	const char *name;
+	dtrace_attribute_t attr; /* stability shown by -lv */
+	/* Create the probes that the description may match (all of the provider's when its fields are "") and
+	 * that are not there yet.  Called for every description whose provider glob may match this provider.
+	 * 0 or -1 + dt_fail. */
+	int (*provide)(struct dt_probes *ps, const struct dt_provider *self,
+		       const struct dt_pdesc *d);
+	/* Typed arguments of a probe: 0, or -1 when they are not known. */
+	int (*args)(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out);
+	bool (*accepts)(const struct dt_provider *self, const char *prov_glob); /* NULL: glob on name */
+};
+
+struct dt_probes {
+	struct dt_arena arena;
+	struct dt_error *err;
+	DT_VEC(struct dt_probe *) list; /* in order of creation */
+	DT_VEC(struct dt_attach *) attaches;
+	struct dt_probe **byid;
+	u32 nbyid;
+	struct dt_probe **index; /* chains of probes by hash of function and name */
+	u32 nindex, nindexed;    /* a power of two; the first of list are in */
+	u32 next_id;             /* for probes without a fixed id */
+};
+
+/* Fixed ids: the same on every machine and in every run. */
+#define DT_ID_BEGIN 1
+#define DT_ID_END 2
+#define DT_ID_ERROR 3
+#define DT_ID_SYSCALL 4    /* + 2 * number; + 1 for return */
+#define DT_ID_PROFILE 2052 /* the predefined ones */
+#define DT_ID_OTHER 4096   /* in the order of creation from here */
+
+extern const struct dt_provider *const dt_providers[]; /* NULL terminated: the table of providers */
+extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile;
+
+int dt_probes_init(struct dt_probes *ps, struct dt_error *err);
+void dt_probes_fini(struct dt_probes *ps);
+
+/* For providers.  id 0: the next free one.  Strings are not copied: they live as long as the registry, in
+ * ps->arena if nowhere else.  NULL with dt_fail when out of memory or when the id is taken. */
+struct dt_attach *dt_probes_add_attach(struct dt_probes *ps, const struct dt_attach *model);
+struct dt_probe *dt_probes_add(struct dt_probes *ps, const struct dt_provider *prov, u32 id,
+			       const char *mod, const char *func, const char *name,
+			       struct dt_attach *at, u32 key, const void *priv);
+struct dt_probe *dt_probes_find(struct dt_probes *ps, const char *prov, const char *mod,
+				const char *func, const char *name);
+
+/* For the compiler and the API.  Callback for each match in id order; its non-zero value ends the walk and is
+ * returned; -1 with dt_fail when a provider failed. */
+int dt_probes_match(struct dt_probes *ps, const struct dt_pdesc *d,
+		    int (*cb)(struct dt_probe *p, void *arg), void *arg);
+struct dt_probe *dt_probes_byid(struct dt_probes *ps, u32 id);
+int dt_probe_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out);
+void dt_probe_desc(const struct dt_probe *p, dtrace_probedesc_t *out);
+
+/* Split "a:b:c:d" (fewer fields are right-justified as spec says; missing ones "") into d, strings in
+ * arena.  Macro variables must be expanded before.  0, or -1 with *why set to a constant sentence. */
+int dt_pdesc_parse(struct dt_arena *arena, const char *text, dtrace_probespec_t spec,
+		   struct dt_pdesc *d, const char **why);
+
+/* "97", "97hz", "10ms" ... of profile-N and tick-N to a period; -1: not a rate. */
+int dt_rate_parse(const char *text, u64 *period_ns);
+
+/* The test of dt_glob_match() on a field of a description, for providers that create only what matches. */
+struct dt_field {
+	const char *pattern;
+	enum { DT_FIELD_ANY, DT_FIELD_LITERAL, DT_FIELD_GLOB } how;
+};
+struct dt_field dt_field_of(const char *pattern);
+bool dt_field_match(const struct dt_field *f, const char *text);
+
+/* System calls of this architecture: providers/syscalls.c.  Names as the kernel's tables. */
+struct dt_syscall {
+	u32 nr;
+	const char *name;
+	const char *ret; /* C type of the result */
+	u8 nargs;
+	const char *arg[6]; /* C types; pointers are user addresses */
+};
+extern const struct dt_syscall dt_syscalls[]; /* sorted by number */
+extern const u32 dt_nsyscalls;
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * proc.h - names for addresses, and processes under our control.
+ *
+ * ksym: /proc/kallsyms, read at the first need, sorted, shared by the handle.
+ * usym: per process: /proc/PID/maps, ELF symbol tables (symtab, dynsym, debug files by build id), the vDSO,
+ * /tmp/perf-PID.map.  What was learnt about a process is kept after its exit.  All that a process can
+ * influence (ELF files, maps, perf maps) is hostile: every offset is checked, sizes are bounded, perf maps
+ * are taken only when owned by the process's user or root and are regular files.
+ */
+#ifndef DT_PROC_H
+#define DT_PROC_H
+
+#include <sys/types.h>
+#include "base/base.h"
+
+/* ---- kernel symbols ---- */
+struct dt_ksyms;
+struct dt_ksyms *dt_ksyms_new(struct dt_error *err); /* cheap: reads nothing yet */
+void dt_ksyms_free(struct dt_ksyms *k);
+struct dt_ksym {
+	const char *mod; /* "vmlinux" or the module's name; "bpf" for JITed programs */
+	const char *name;
+	u64 addr, size; /* size: distance to the next symbol, at most */
+};
+/* 0, or -1 when no symbol covers the address / has that name (mod NULL or "": any).  The strings are valid
+ * until the next question. */
+int dt_ksyms_by_addr(struct dt_ksyms *k, u64 addr, struct dt_ksym *out);
+int dt_ksyms_by_name(struct dt_ksyms *k, const char *mod, const char *name, struct dt_ksym *out);
+/* The kernel does not tell addresses to this process: all questions give -1. */
+bool dt_ksyms_hidden(struct dt_ksyms *k);
+
+/* ---- user symbols ---- */
+struct dt_usyms; /* all processes known to a handle */
+struct dt_usyms *dt_usyms_new(void);
+void dt_usyms_free(struct dt_usyms *u);
+/* Learn a process's mappings while it lives (again when they may have changed); cheap when known and
+ * unchanged.  0, or -1 when it is gone and was never known. */
+int dt_usyms_learn(struct dt_usyms *u, pid_t pid);
+struct dt_usym {
+	const char *object; /* basename of the mapped file; "[vdso]", "[heap]" ... or "perf" ; "" unknown */
+	const char *path;
+	const char *name; /* "" unknown */
+	u64 offset;       /* from name's start; without a name: from the object's load address (file
+			       offset based) */
+	bool known_object;
+};
+/* Resolve; learns the process by itself.  -1 when nothing is known.  The strings are valid until the next
+ * question; they hold no control characters. */
+int dt_usyms_resolve(struct dt_usyms *u, pid_t pid, u64 addr, struct dt_usym *out);
+
+/* ---- text forms used by printing: length needed is returned, as snprintf does ---- */
+/* mod`sym+0xoff, offset left out when 0; 0xADDR when unknown */
+int dt_kaddr_str(struct dt_ksyms *k, u64 addr, char *buf, size_t size);
+/* obj`sym+0xoff; obj`0xADDR when only the object is known; 0xADDR */
+int dt_uaddr_str(struct dt_usyms *u, pid_t pid, u64 addr, char *buf, size_t size);
+
+/* ---- processes: dtrace_proc_create and _grab ---- */
+struct dt_proc; /* a ps_prochandle */
+enum dt_proc_state { DT_PROC_STOPPED, DT_PROC_RUNNING, DT_PROC_EXITED, DT_PROC_LOST };
+/* Fork and exec file (searched in PATH); the child waits, stopped at its first instruction after exec,
+ * until dt_proc_continue(). Standard streams are inherited. */
+struct dt_proc *dt_proc_create(struct dt_error *err, const char *file, char *const argv[]);
+/* Watch an existing process (never stops it). */
+struct dt_proc *dt_proc_grab(struct dt_error *err, pid_t pid);
+int dt_proc_continue(struct dt_proc *p);
+/* A created process that still runs is left running (flag kill false) or killed. */
+void dt_proc_release(struct dt_proc *p, bool kill);
+pid_t dt_proc_pid(const struct dt_proc *p);
+/* Non-blocking; *status is wait(2)'s for created ones, -1 when unknown. */
+enum dt_proc_state dt_proc_poll(struct dt_proc *p, int *status);
+int dt_proc_fd(const struct dt_proc *p); /* pidfd: readable at exit; -1: none */
+
+#endif

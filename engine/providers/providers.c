@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* providers.c - the table of providers, in the order in which they are asked and listed. */
+#include "probe/probe.h"
+
+const struct dt_provider *const dt_providers[] = {
+	&dt_provider_dtrace,
+	&dt_provider_syscall,
+	&dt_provider_profile,
+	NULL,
+};

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The syscall provider against a child whose calls are known exactly."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections import Counter
+
+import pytest
+
+pytestmark = pytest.mark.kernel
+
+
+def test_counts_are_exact(watch):
+    t = watch("syscall::getppid:entry /pid == $1/ { @ = count(); }", ("getppid", 1234))
+    assert t.aggregations() == {1: {(): 1234}}
+
+
+def test_entry_and_return(watch):
+    t = watch(
+        "syscall::getppid:entry /pid == $1/ { @e = count(); }"
+        "syscall::getppid:return /pid == $1/ { @r = count(); }",
+        ("getppid", 500),
+    )
+    assert t.aggregations() == {1: {(): 500}, 2: {(): 500}}
+
+
+def test_every_thread_counts(watch):
+    t = watch("syscall::getppid:entry /pid == $1/ { @ = count(); }", ("threads", 8, 1000))
+    assert t.aggregations() == {1: {(): 8000}}
+
+
+def test_all_system_calls_by_name(watch):
+    t = watch(
+        "syscall:::entry /pid == $1/ { @[probefunc] = count(); }",
+        ("getppid", 300),
+        ("open", 20, "/dev/null"),
+        ("badread", 7),
+    )
+    counts = t.aggregations()[1]
+    assert counts["getppid"] == 300
+    assert counts["openat"] == 20
+    assert counts["close"] == 20
+    # The wait for the first command began before, that for one more may or may not have begun.
+    assert counts["read"] - 7 in (2, 3)
+    assert counts["write"] == 3
+    assert set(counts) == {"getppid", "openat", "close", "read", "write"}
+
+
+def test_globs(watch):
+    t = watch(
+        "syscall::get*pid:entry, syscall::open?t:entry /pid == $1/ { @[probefunc] = count(); }",
+        ("getppid", 11),
+        ("open", 3, "/dev/null"),
+    )
+    assert t.aggregations() == {1: {"getppid": 11, "openat": 3}}
+
+
+def test_probe_names(watch):
+    t = watch(
+        "syscall::getppid:entry /pid == $1/"
+        "{ trace(probeprov); trace(probemod); trace(probefunc); trace(probename); }",
+        ("getppid", 1),
+    )
+    (firing,) = t.firings
+    assert firing.data == ["syscall", "vmlinux", "getppid", "entry"]
+    assert firing.name == "syscall:vmlinux:getppid:entry"
+
+
+def test_one_record_per_firing_in_order(watch):
+    t = watch(
+        "syscall::getppid:entry /pid == $1/ { trace(++n); }"
+        "syscall::getppid:return /pid == $1/ { trace(-n); }",
+        ("nested", 300),
+    )
+    assert t.data == [sign * n for n in range(1, 301) for sign in (1, -1)]
+    assert [f.probe["name"] for f in t.firings] == ["entry", "return"] * 300
+
+
+def test_order_across_threads_is_by_time(watch):
+    t = watch("syscall::getppid:entry /pid == $1/ { trace(timestamp); }", ("threads", 4, 500))
+    assert len(t.data) == 2000
+    assert t.data == sorted(t.data)
+
+
+def test_arguments(trace, workload):
+    fd = workload.do("read", 1, 1)
+    t = trace(
+        "syscall::read:entry /pid == $1 && arg0 == $2/"
+        "{ trace(arg0); trace(arg2); trace(args[0]); trace(args[2]); trace(arg7); }"
+        "syscall::read:return /pid == $1 && arg0 == 777/ { trace(arg0); trace(arg1); }",
+        workload.pid,
+        fd,
+    )
+    workload.do("read", 2, 777)
+    t.finish()
+    assert [f.data for f in t.firings] == [[fd, 777, fd, 777, 0], [777, 777]] * 2
+
+
+def test_errno(watch):
+    t = watch(
+        "syscall::read:return /pid == $1 && errno/ { trace(errno); trace(arg0 < 0); }"
+        "syscall::getppid:return /pid == $1/ { trace(errno); }"
+        "syscall::read:entry /pid == $1/ { @[errno] = count(); }",
+        ("badread", 2),
+        ("getppid", 1),
+    )
+    assert t.data == [errno.EBADF, 1, errno.EBADF, 1, 0]
+    assert set(t.aggregations()[1]) == {0}
+
+
+def test_failed_open(watch):
+    t = watch("syscall::openat:return /pid == $1/ { trace(errno); }", ("open", 1, "/no/such/file"))
+    assert t.data == [errno.ENOENT]
+
+
+def test_typed_arguments(watch):
+    t = watch(
+        "syscall::openat:entry /pid == $1/"
+        "{ trace(copyinstr((uintptr_t)args[1])); trace(args[2]); }",
+        ("open", 1, "/dev/null"),
+    )
+    assert t.data == ["/dev/null", os.O_RDONLY]
+
+
+def test_who(watch, workload):
+    t = watch(
+        "syscall::getppid:entry /pid == $1/"
+        "{ trace(pid); trace(tid); trace(ppid); trace(uid); trace(gid); trace(execname); }",
+        ("getppid", 1),
+    )
+    assert t.data == [
+        workload.pid,
+        workload.pid,
+        os.getpid(),
+        os.getuid(),
+        os.getgid(),
+        "workload",
+    ]
+
+
+def test_threads_have_ids_of_their_own(watch, workload):
+    t = watch("syscall::getppid:entry /pid == $1/ { @[pid, tid] = count(); }", ("threads", 5, 10))
+    rows = t.aggregations()[1]
+    assert len(rows) == 5
+    assert {pid for pid, _ in rows} == {workload.pid}
+    assert set(rows.values()) == {10}
+
+
+def test_curthread(watch, workload):
+    t = watch(
+        "syscall::getppid:entry /pid == $1/"
+        "{ trace(curthread->tgid); trace(curthread->real_parent->tgid); }",
+        ("getppid", 1),
+    )
+    assert t.data == [workload.pid, os.getpid()]
+
+
+def test_times(watch):
+    before = time.monotonic_ns(), time.time_ns()
+    t = watch(
+        "syscall::getppid:entry /pid == $1/ { trace(timestamp); trace(walltimestamp); }",
+        ("getppid", 1),
+    )
+    after = time.monotonic_ns(), time.time_ns()
+    assert before[0] < t.data[0] < after[0]
+    assert before[1] - 10**9 < t.data[1] < after[1] + 10**9
+
+
+def test_several_clauses_of_a_probe(watch):
+    t = watch(
+        'syscall::getppid:entry /pid == $1/ { trace("first"); }'
+        'syscall::getppid:entry /pid == $1 && 0/ { trace("never"); }'
+        'syscall::getppid:entry /pid == $1/ { trace("third"); }',
+        ("getppid", 2),
+    )
+    assert t.data == ["first", "third"] * 2
+
+
+def test_several_programs(new_trace, workload):
+    t = new_trace()
+    t.consumer.strcompile(
+        "syscall::getppid:entry /pid == $1/ { @a = count(); }", [str(workload.pid)]
+    )
+    t.go("syscall::getppid:entry /pid == $1/ { @b = sum(2); }", workload.pid)
+    workload.do("getppid", 9)
+    assert t.finish().aggregations() == {1: {(): 9}, 2: {(): 18}}
+
+
+def test_several_consumers_at_once(trace, workload):
+    program = "syscall::getppid:entry /pid == $1/ { @ = count(); trace(arg0 * 0); }"
+    traces = [trace(program, workload.pid) for _ in range(3)]
+    workload.do("getppid", 25)
+    for t in traces:
+        t.finish()
+        assert t.aggregations() == {1: {(): 25}}
+        assert t.data == [0] * 25
+
+
+def test_exit_ends_it(watch, trace, workload):
+    t = trace(
+        "syscall::getppid:entry /pid == $1 && ++n == 5/ { trace(n); exit(3); }"
+        'syscall::getppid:entry /pid == $1 && n > 5/ { trace("late"); }'
+        'END { trace("end"); }',
+        workload.pid,
+    )
+    workload.do("getppid", 50)
+    t.to_exit()
+    data = Counter(map(str, t.data))
+    assert data["late"] == 0
+    assert t.data[-1] == "end"
+    assert t.consumer.exit_status == 3

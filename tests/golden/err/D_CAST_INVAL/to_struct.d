@@ -1,0 +1,5 @@
+struct s { int a; };
+BEGIN
+{
+	this->s = (struct s)1;
+}

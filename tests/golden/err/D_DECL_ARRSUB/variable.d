@@ -1,0 +1,5 @@
+int n;
+int a[n];
+BEGIN
+{
+}

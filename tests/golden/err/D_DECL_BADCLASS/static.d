@@ -1,0 +1,4 @@
+static int x;
+BEGIN
+{
+}

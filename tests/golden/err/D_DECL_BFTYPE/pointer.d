@@ -1,0 +1,4 @@
+struct s { char *a:3; };
+BEGIN
+{
+}

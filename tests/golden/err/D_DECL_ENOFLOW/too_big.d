@@ -1,0 +1,4 @@
+enum e { A = 0x7fffffff, B };
+BEGIN
+{
+}

@@ -1,0 +1,4 @@
+int pid;
+BEGIN
+{
+}

@@ -1,0 +1,5 @@
+enum a { RED };
+enum b { RED };
+BEGIN
+{
+}

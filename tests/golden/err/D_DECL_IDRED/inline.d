@@ -1,0 +1,5 @@
+inline int x = 1;
+inline int x = 2;
+BEGIN
+{
+}

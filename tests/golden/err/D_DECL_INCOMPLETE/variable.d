@@ -1,0 +1,4 @@
+struct t x;
+BEGIN
+{
+}

@@ -1,0 +1,4 @@
+this int x[int];
+BEGIN
+{
+}

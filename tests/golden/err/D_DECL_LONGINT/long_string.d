@@ -1,0 +1,4 @@
+long string x;
+BEGIN
+{
+}

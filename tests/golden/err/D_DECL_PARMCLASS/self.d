@@ -1,0 +1,4 @@
+int a[self int];
+BEGIN
+{
+}

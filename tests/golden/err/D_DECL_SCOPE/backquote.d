@@ -1,0 +1,4 @@
+int vmlinux`x;
+BEGIN
+{
+}

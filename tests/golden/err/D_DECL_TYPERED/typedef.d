@@ -1,0 +1,5 @@
+typedef int t;
+typedef long t;
+BEGIN
+{
+}

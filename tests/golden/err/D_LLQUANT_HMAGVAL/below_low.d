@@ -1,0 +1,4 @@
+BEGIN
+{
+	@ = llquantize(arg0, 10, 3, 2, 10);
+}

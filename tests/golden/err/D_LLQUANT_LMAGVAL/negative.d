@@ -1,0 +1,4 @@
+BEGIN
+{
+	@ = llquantize(arg0, 10, -1, 6, 10);
+}

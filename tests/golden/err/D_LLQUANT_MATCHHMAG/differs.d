@@ -1,0 +1,5 @@
+BEGIN
+{
+	@a = llquantize(arg0, 10, 0, 6, 10);
+	@a = llquantize(arg0, 10, 0, 7, 10);
+}

@@ -1,0 +1,4 @@
+BEGIN
+{
+	@ = lquantize(arg0, arg1, 10, 1);
+}

@@ -1,0 +1,5 @@
+BEGIN
+{
+	@a = lquantize(arg0, 0, 100, 10);
+	@a = lquantize(arg0, 1, 100, 10);
+}

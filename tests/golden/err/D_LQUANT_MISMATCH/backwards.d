@@ -1,0 +1,4 @@
+BEGIN
+{
+	@ = lquantize(arg0, 10, 0, 1);
+}

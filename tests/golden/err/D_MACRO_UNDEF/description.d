@@ -1,0 +1,3 @@
+pid$nope:::entry
+{
+}

@@ -1,0 +1,4 @@
+BEGIN
+{
+	normalize(@nope, 2);
+}

@@ -1,0 +1,5 @@
+inline int N = "five";
+BEGIN
+{
+	trace(N);
+}

@@ -1,0 +1,5 @@
+struct s;
+BEGIN
+{
+	trace((struct s *)1 + 1);
+}

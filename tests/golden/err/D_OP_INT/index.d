@@ -1,0 +1,5 @@
+int a[4];
+BEGIN
+{
+	trace(a["x"]);
+}

@@ -1,0 +1,4 @@
+syscall::no_such_call:entry
+{
+	trace(arg0);
+}

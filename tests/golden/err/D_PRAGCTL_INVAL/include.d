@@ -1,0 +1,5 @@
+#include <sys/types.h>
+BEGIN
+{
+	
+}

@@ -1,0 +1,5 @@
+#error this program needs care
+BEGIN
+{
+	
+}

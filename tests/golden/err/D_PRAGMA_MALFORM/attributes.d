@@ -1,0 +1,5 @@
+#pragma D attributes Good/Better/Best pid
+BEGIN
+{
+	
+}

@@ -1,0 +1,5 @@
+#line twelve
+BEGIN
+{
+	
+}

@@ -1,0 +1,6 @@
+BEGIN
+{
+	if (execname) {
+		trace(1);
+	}
+}

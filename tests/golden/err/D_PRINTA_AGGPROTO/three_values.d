@@ -1,0 +1,6 @@
+BEGIN
+{
+	@a = count();
+	@b = count();
+	printa("%@d %@d %@d\n", @a, @b);
+}

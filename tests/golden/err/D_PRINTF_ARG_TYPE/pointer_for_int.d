@@ -1,0 +1,4 @@
+BEGIN
+{
+	printf("%x", (int *)1);
+}

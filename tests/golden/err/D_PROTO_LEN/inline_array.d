@@ -1,0 +1,5 @@
+inline int f[int i] = i + 1;
+BEGIN
+{
+	trace(f[1, 2]);
+}

@@ -1,0 +1,4 @@
+provider p1 {
+	probe go(int);
+};
+BEGIN { }

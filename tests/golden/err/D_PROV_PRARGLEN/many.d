@@ -1,0 +1,4 @@
+provider p {
+	probe go(int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int);
+};
+BEGIN { }

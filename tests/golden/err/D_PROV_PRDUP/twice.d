@@ -1,0 +1,5 @@
+provider p {
+	probe go(int);
+	probe go();
+};
+BEGIN { }
