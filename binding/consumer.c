@@ -369,17 +369,21 @@ static PyObject *Consumer_aggwalk(PyObject *o, PyObject *callback)
 	return finish(self, rc == 0 || py_raise(self));
 }
 
+/* The library zeroes what it has read, so what the kernel has counted up to now is read first. */
 static PyObject *Consumer_aggclear(PyObject *o, PyObject *unused)
 {
 	struct consumer *self = (struct consumer *)o;
 	struct py_call call;
+	int rc;
 
 	if (!py_lock(self, "aggclear", PY_RECORD))
 		return NULL;
 	py_call_begin(&call, self, "aggclear", NULL);
-	py_engine.aggregate_clear(self->h);
+	rc = py_engine.aggregate_snap(self->h);
+	if (rc == 0)
+		py_engine.aggregate_clear(self->h);
 	py_call_end(&call);
-	return finish(self, true);
+	return finish(self, rc == 0 || py_raise(self));
 }
 
 static PyObject *Consumer_aggmin(PyObject *o, PyObject *unused)

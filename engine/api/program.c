@@ -177,7 +177,7 @@ static int reserve_clauses(dtrace_hdl_t *h, u32 n)
 {
 	while (h->clauses.cap - h->clauses.n < n) {
 		void *v = dt_vec_grow(&h->arena, h->clauses.v, h->clauses.n, &h->clauses.cap,
-				      sizeof(*h->clauses.v));
+				      sizeof(void *));
 
 		if (!v)
 			return dt_set_errno(h, EDT_NOMEM);

@@ -224,7 +224,7 @@ static void layout_hash(struct gen *g, struct dt_aggspec *a, u32 index)
 	a->nwords = is_dist(a->func) ? 1 : value_words(a->func);
 	m.value_size = a->nwords * 8;
 	m.max_entries = (u32)DT_MIN(DT_MAX(entries, 1), UINT32_C(1) << 24);
-	snprintf(m.name, sizeof(m.name), "dt_agg%u", index);
+	snprintf(m.name, sizeof(m.name), "dt_agg%u", index % 1000000);
 	a->map = (int)g_add_map(g, &m);
 }
 
@@ -520,12 +520,10 @@ static void update_hash(struct gen *g, const struct update *u, const struct dt_s
 	e_label(g, done);
 }
 
-/* Which argument is the weight of a distribution. */
+/* The weight of a distribution's value; the constants of lquantize and llquantize are in param. */
 static const struct dt_node *incr_arg(const struct dt_stmt *s, int func)
 {
-	u32 at = func == DTRACEAGG_QUANTIZE ? 1 : func == DTRACEAGG_LQUANTIZE ? 4 : 5;
-
-	return is_dist(func) && s->nargs > at ? s->args[at] : NULL;
+	return is_dist(func) && s->nargs > 1 ? s->args[1] : NULL;
 }
 
 void g_agg(struct gen *g, const struct dt_stmt *s)

@@ -246,6 +246,8 @@ static void layout_tables(struct gen *g, struct at_set *s)
 	if (n <= 1)
 		return;
 	find_affine(s);
+	if (s->probes.n == 1)
+		return;
 	if (!s->affine) {
 		u32 *ids = dt_arena_alloc(g->arena, n * sizeof(*ids));
 
@@ -349,6 +351,12 @@ static void dispatch(struct gen *g)
 	u32 wanted = ir_label(g->f), known = ir_label(g->f);
 
 	g->key = read_key(g);
+	if (s->probes.n == 1) { /* no table for one */
+		e_jcci(g, BPF_JEQ, g->key, s->probes.v[0]->key, known);
+		e_ret(g, 0);
+		e_label(g, known);
+		return;
+	}
 	e_jcci(g, BPF_JLT, g->key, s->at->nkeys, known);
 	e_ret(g, 0);
 	e_label(g, known);
@@ -422,9 +430,9 @@ static void prog_name(const struct dt_attach *at, u32 index, char name[16])
 	if (at->kind == DT_AT_RAW_TP)
 		snprintf(name, 16, "dt_%.12s", at->target);
 	else if (at->kind == DT_AT_TIMER)
-		snprintf(name, 16, "%s%u", names[at->kind], index);
+		snprintf(name, 16, "%.8s%u", names[at->kind], index % 1000000);
 	else
-		snprintf(name, 16, "%s", names[at->kind]);
+		snprintf(name, 16, "%.15s", names[at->kind]);
 }
 
 static bool uses_cpu_slot(const struct ir_func *f, s32 slot)
@@ -523,7 +531,6 @@ static struct at_set *set_of(struct gen *g, struct dt_attach *at)
 			return &g->sets.v[k];
 	struct at_set *s = dt_vec_push(g->arena, &g->sets);
 
-	memset(s, 0, sizeof(*s));
 	s->at = at;
 	return s;
 }
@@ -534,7 +541,6 @@ static struct at_clause *clause_in(struct gen *g, struct at_set *s, const struct
 		return &s->clauses.v[s->clauses.n - 1];
 	struct at_clause *ac = dt_vec_push(g->arena, &s->clauses);
 
-	memset(ac, 0, sizeof(*ac));
 	ac->clause = c;
 	return ac;
 }
@@ -628,7 +634,7 @@ static void generate(struct gen *g, char upto, struct dt_str *dump)
 
 	g->map_state = g->map_ring = g->map_globals = g->map_rodata = -1;
 	g->map_doorbell = g->map_self = -1;
-	g->strsize = (u32)DT_ROUNDUP(g->opts->strsize ? g->opts->strsize : 256, 8);
+	g->strsize = DT_MAX(g->opts->strsize, 2);
 	g->state_top = DT_ST_FIXED;
 	g->globals_top = DT_GL_VARS;
 	g_map_globals(g); /* activity is always there */
@@ -644,42 +650,43 @@ static void generate(struct gen *g, char upto, struct dt_str *dump)
 		finish_object(g);
 }
 
+/* Out of memory in the arena comes back here. */
+static bool generate_guarded(struct gen *g, char upto, struct dt_str *dump)
+{
+	jmp_buf oom;
+
+	if (setjmp(oom)) {
+		g->arena->oom = NULL;
+		dt_fail(g->err, EDT_NOMEM, "no memory for code generation");
+		return false;
+	}
+	g->arena->oom = &oom;
+	generate(g, upto, dump);
+	g->arena->oom = NULL;
+	return !g->failed;
+}
+
 struct dt_object *dt_generate(struct dt_clause *const *clauses, u32 nclauses, struct dt_env *env,
 			      const struct dt_genopts *opts, struct dt_error *err, char upto,
 			      struct dt_str *dump)
 {
 	struct dt_object *o = calloc(1, sizeof(*o));
-	struct gen *g = calloc(1, sizeof(*g));
-	jmp_buf oom;
-	volatile bool failed = true;
+	struct gen g = { .arena = NULL };
 
-	if (!o || !g) {
-		free(o);
-		free(g);
+	if (!o)
 		return dt_fail_null(err, EDT_NOMEM, "no memory for code generation");
-	}
 	dt_arena_init(&o->arena);
-	if (setjmp(oom) == 0) {
-		o->arena.oom = &oom;
-		g->arena = &o->arena;
-		g->env = env;
-		g->opts = opts;
-		g->err = err;
-		g->o = o;
-		g->clauses = (const struct dt_clause *const *)clauses;
-		g->nclauses = nclauses;
-		generate(g, upto, dump);
-		failed = g->failed;
-	} else {
-		dt_fail(err, EDT_NOMEM, "no memory for code generation");
-	}
-	o->arena.oom = NULL;
-	free(g);
-	if (failed) {
-		dt_object_free(o);
-		return NULL;
-	}
-	return o;
+	g.arena = &o->arena;
+	g.env = env;
+	g.opts = opts;
+	g.err = err;
+	g.o = o;
+	g.clauses = (const struct dt_clause *const *)clauses;
+	g.nclauses = nclauses;
+	if (generate_guarded(&g, upto, dump))
+		return o;
+	dt_object_free(o);
+	return NULL;
 }
 
 void dt_object_free(struct dt_object *o)

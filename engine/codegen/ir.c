@@ -62,6 +62,29 @@ static void count_uses(const struct ir_insn *i, u32 *uses, int by)
 		uses[i->args[k].r] += by;
 }
 
+/* "t = a op b; d = t" with no other use of t: make it in d at once. */
+static void join_moves(struct ir_func *f, const u32 *uses, struct dt_arena *a)
+{
+	u32 *defs = dt_arena_alloc(a, (f->nregs + 1) * sizeof(u32));
+	struct ir_insn *prev = NULL;
+
+	for (u32 k = 0; k < f->n; k++)
+		defs[f->v[k].d]++;
+	for (u32 k = 0; k < f->n; k++) {
+		struct ir_insn *i = &f->v[k];
+
+		if (i->op == IR_NOP)
+			continue;
+		if (i->op == IR_MOV && prev && prev->d == i->a && uses[i->a] == 1 && defs[i->a] == 1) {
+			prev->d = i->d;
+			i->op = IR_NOP;
+			i->a = i->d = 0;
+			continue;
+		}
+		prev = i;
+	}
+}
+
 /* Backwards, so that a chain of unused values goes in one pass.  A value with several definitions (the two arms
  * of ?:) is unused in all or in none. */
 void ir_dce(struct ir_func *f, struct dt_arena *a)
@@ -79,6 +102,7 @@ void ir_dce(struct ir_func *f, struct dt_arena *a)
 		i->op = IR_NOP;
 		i->a = i->b = i->c = i->d = 0;
 	}
+	join_moves(f, uses, a);
 }
 
 /* ---- dump ------------------------------------------------------------------------------------- */

@@ -176,7 +176,6 @@ static dtrace_recdesc_t *add_rec(struct layout *l, struct dt_datum *d, int actio
 	l->shown = DT_ROUNDUP(l->shown, shown_align);
 	dtrace_recdesc_t *r = dt_vec_push(l->g->arena, &l->recs);
 
-	memset(r, 0, sizeof(*r));
 	g_recdesc(r, d, l->shown);
 	if (action)
 		r->dtrd_action = (dtrace_actkind_t)action;
@@ -325,7 +324,6 @@ static struct dt_epid *new_epid(struct gen *g, const struct dt_clause *c, const 
 {
 	struct dt_epid *e = dt_vec_push(g->arena, &g->epids);
 
-	memset(e, 0, sizeof(*e));
 	e->epid = g->epids.n;
 	e->clause = c;
 	e->first = first;
@@ -407,11 +405,18 @@ static void store_pid(struct gen *g, struct mem m)
 	e_st(g, m, 8, g_tgid(g));
 }
 
+/* Frames of the tracing machinery itself, above the kernel's function that fired the probe: what calls a raw
+ * tracepoint's programs.  A timer's stack is the interrupted one. */
+static u32 machinery_frames(const struct gen *g)
+{
+	return g->set->at->kind == DT_AT_RAW_TP ? 1 : 0;
+}
+
 static void store_action(struct gen *g, const struct dt_node *n, const struct dt_datum *d, struct mem m)
 {
 	switch (d->kind) {
 	case DT_D_STACK:
-		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(d->size), a_imm(0));
+		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(d->size), a_imm(machinery_frames(g)));
 		return;
 	case DT_D_USTACK:
 		store_pid(g, m);

@@ -283,6 +283,8 @@ struct sval g_str(struct gen *g, const struct dt_node *n)
 	switch (n->op) {
 	case N_STR:
 		return literal(g, n->str, n->slen);
+	case N_INT: /* NULL */
+		return literal(g, "", 0);
 	case N_VAR:
 	case N_ASSOC:
 		return (struct sval){ .m = g_addr(g, n).m, .bound = g->strsize };

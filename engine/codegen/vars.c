@@ -44,7 +44,7 @@ static void layout_assoc(struct gen *g, struct dt_var *v, u32 index)
 	u64 entries = g->opts->dynvarsize / (m.key_size + m.value_size);
 
 	m.max_entries = (u32)DT_MIN(DT_MAX(entries, 1), UINT32_C(1) << 24);
-	snprintf(m.name, sizeof(m.name), "dt_assoc%u", index);
+	snprintf(m.name, sizeof(m.name), "dt_assoc%u", index % 1000000);
 	v->map = (int)g_add_map(g, &m);
 	v->size = m.value_size;
 }

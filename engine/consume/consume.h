@@ -38,6 +38,11 @@ u64 dt_item_word(const struct dt_item *it, u32 n); /* the n-th u64; 0 beyond the
 size_t dt_item_strlen(const struct dt_item *it); /* bytes before the NUL or the end */
 bool dt_item_is_text(const struct dt_item *it);
 
+/* Processes looked at in one pass: each once is enough. */
+struct dt_learnt {
+	pid_t v[64];
+};
+
 /* ---- ring.c --------------------------------------------------------------------------------------- */
 
 /* Where the reader stands in one CPU's ring during a pass. */
@@ -87,6 +92,8 @@ struct dt_consumer {
 	dtrace_probedesc_t **pdescs; /* by probe id, made when first seen */
 	u32 npdescs;
 	char *shown;                 /* the record laid out for callbacks */
+	bool *has_pid;               /* by epid - 1: some datum names a process */
+	struct dt_learnt learnt;
 	struct dt_str text;          /* on its way to a FILE */
 	bool busy;
 	bool begun;                  /* BEGIN's ring has been read */
@@ -97,8 +104,13 @@ struct dt_consumer {
 	} *told;
 	u64 told_dyn, told_spec, told_dbl;
 };
-/* Never NULL: an unknown id gives an empty description; NULL when memory ends. */
+/* An unknown id gives an empty description; NULL when memory ends. */
 dtrace_probedesc_t *dt_consumer_pdesc(struct dt_consumer *c, u32 id);
+/* What acts on aggregations wants to see them as they are, not as they were when aggrate last passed: one
+ * snapshot per pass.  0 or -1. */
+int dt_consumer_freshen(dtrace_hdl_t *h);
+/* Leave a bare code. -1. */
+int dt_failed(dtrace_hdl_t *h, int code);
 
 /* ---- flow.c ---------------------------------------------------------------------------------------------- */
 /* Fill flow, prefix and indent of pd for the record of epid at the cursor; next: the record behind it or NULL. */
@@ -126,8 +138,8 @@ void dt_put_stack(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it,
 void dt_put_symbol(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it);
 void dt_put_kaddr(dtrace_hdl_t *h, struct dt_str *out, u64 addr);
 void dt_put_uaddr(dtrace_hdl_t *h, struct dt_str *out, pid_t pid, u64 addr);
-/* Remember the process that a datum names, while it lives. */
-void dt_learn(dtrace_hdl_t *h, const struct dt_item *it);
+/* Remember the process that a datum names, while it lives, so that its symbols outlast it. */
+void dt_learn(dtrace_hdl_t *h, struct dt_learnt *seen, const struct dt_item *it);
 bool dt_kind_has_pid(enum dt_datakind kind);
 
 /* ---- print.c --------------------------------------------------------------------------------------------- */
@@ -177,9 +189,9 @@ struct dt_src {
 	u32 hash;
 	u32 chain;    /* next in its bucket + 1 */
 	u32 sibling;  /* next source of the same row + 1 */
-	u32 seen;     /* snapshot in which it was last read */
 	struct dt_row *row; /* NULL: was removed, nothing new since */
-	bool used, idle;
+	bool used;
+	bool idle; /* the last snapshot found nothing new */
 	/* then: u64 last[nwords], key bytes */
 };
 
@@ -202,6 +214,7 @@ struct dt_agg {
 	u32 nsrcs, capsrcs, freesrc; /* freesrc + 1 */
 	u32 *srctable;
 	u32 srctablesize;
+	u32 ndetached; /* sources without a row, whose keys are still in the kernel's hash */
 	u32 *direct;   /* CELL, DENSE: source + 1 of each row */
 	u32 srckey;    /* bytes of a source's key */
 };
@@ -219,17 +232,19 @@ struct dt_aggs {
 	struct dt_agg *v;
 	u32 n;
 	int ncpus;
-	u32 snapshot;   /* number of the one under way */
+	u64 seed;       /* of hashes: keys are chosen by traced processes */
 	int walking;
 	struct dt_row *dead;
 	struct dt_canon canon[4]; /* provider, module, function, name */
 	struct dt_htab mods;      /* module name -> address that stands for it */
 	struct dt_arena arena;    /* keys of the tables above */
 	/* batch reading */
-	u8 *keys, *values, *onekey;
+	u8 *keys, *values;
 	size_t keys_size, values_size;
-	u64 *merged;
-	pid_t learnt[64];         /* in this snapshot */
+	u64 *merged;    /* one value, all CPUs together */
+	u64 *one;       /* one value of each CPU */
+	u8 *rowkey;     /* scratch: a canonical key */
+	struct dt_learnt learnt;
 };
 
 #define DT_AGD_PRINTED 0x1 /* dtagd_flags: printa() has shown it */
@@ -239,41 +254,51 @@ bool dt_agg_is_minmax(int func);
 
 /* aggregate.c */
 struct dt_src *dt_agg_src(const struct dt_agg *a, u32 i);
-u64 *dt_src_last(const struct dt_agg *a, struct dt_src *s);
-u8 *dt_src_key(const struct dt_agg *a, struct dt_src *s);
-struct dt_src *dt_src_find(const struct dt_agg *a, const void *key);
-struct dt_src *dt_src_add(struct dt_agg *a, const void *key); /* NULL: no memory */
+u64 *dt_src_last(const struct dt_src *s);
+u8 *dt_src_key(const struct dt_agg *a, const struct dt_src *s);
+struct dt_src *dt_src_find(const struct dt_aggs *as, const struct dt_agg *a, const void *key);
+/* NULL: no memory.  Sources move: older pointers to them are void. */
+struct dt_src *dt_src_add(struct dt_aggs *as, struct dt_agg *a, const void *key);
 void dt_src_free(struct dt_agg *a, struct dt_src *s);
 /* The row that a source feeds, made when there is none.  NULL: no memory. */
 struct dt_row *dt_src_row(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s);
 void dt_row_clear(struct dt_aggs *as, struct dt_row *r);
 void dt_row_remove(struct dt_aggs *as, struct dt_row *r);
 void dt_aggs_unwalk(struct dt_aggs *as); /* a walk has ended: free rows removed meanwhile */
-/* Keys and value as libdtrace shows them, at buf (desc.dtagd_size bytes). */
-void dt_row_encode(struct dt_aggs *as, const struct dt_row *r, char *buf);
+/* Keys and value as libdtrace shows them, at buf (desc.dtagd_size bytes).  r NULL: a value of zeros. */
+void dt_row_encode(struct dt_aggs *as, const struct dt_agg *a, const struct dt_row *r, char *buf);
+/* The text of a key that names a property of probe id. */
+const char *dt_probe_text(dtrace_hdl_t *h, u32 id, enum dt_datakind kind);
+
 /* What aggsort.c hands to callbacks: the row can be found again. */
 struct dt_aggview {
 	dtrace_aggdata_t data;
-	struct dt_row *row; /* NULL: a row of zeros that stands in */
+	struct dt_agg *agg;
+	struct dt_row *row; /* NULL: zeros that stand in for a row */
 };
+static inline const struct dt_aggview *dt_view_of(const dtrace_aggdata_t *d)
+{
+	return (const struct dt_aggview *)(const void *)d;
+}
 
 /* aggsnap.c */
-void dt_src_reset(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s); /* min, max: forget the kernel's */
-/* min, max: take the key out of the kernel; what it held beyond what was seen becomes a new row. */
+/* min, max: what the kernel holds is of no interest any more. */
+void dt_src_reset(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s);
+/* The same for a source whose row was removed.  Values that were not seen yet become a new row.  Frees s. */
 void dt_src_retire(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s);
 
 /* aggsort.c */
-/* Like dtrace_aggregate_walk_joined and _sorted, for the aggregations of an action. */
+enum dt_aggorder { DT_ORDER_ANY, DT_ORDER_UP, DT_ORDER_DOWN };
+/* Rows of one aggregation, by value. */
+int dt_agg_walk(dtrace_hdl_t *h, u32 agg, enum dt_aggorder order, dtrace_aggregate_f *f, void *arg);
+/* Rows of the aggregations of an action in printing order: one alone, or joined by their keys. */
 int dt_aggs_walk(dtrace_hdl_t *h, const u32 *aggs, u32 n, dtrace_aggregate_walk_joined_f *f, void *arg);
-/* Rows of one aggregation by value, best first or worst first. */
-int dt_agg_walk_byvalue(dtrace_hdl_t *h, u32 agg, bool descending, dtrace_aggregate_f *f, void *arg);
 
 /* aggprint.c */
 int dt_printa(dtrace_hdl_t *h, FILE *fp, const struct dt_aggact *act);
 s64 dt_agg_scalar(const dtrace_aggdata_t *d); /* the displayed number: normalized */
 /* 128-bit arithmetic of stddev(): words are count, sum, sum of squares low and high. */
 u64 dt_stddev(const u64 *words, u64 normal);
-u64 dt_row_normal(const dtrace_aggdata_t *d); /* never 0 */
 
 /* dist.c */
 void dt_put_dist(dtrace_hdl_t *h, struct dt_str *out, const dtrace_aggdata_t *d);

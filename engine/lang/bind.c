@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bind.c - what names mean: probe descriptions to probes, identifiers to variables, built-ins, functions.
+ * bind.c - what names mean: probe descriptions to probes, identifiers to variables, built-ins,
+ * functions.
  *
  * A program's new names are looked up before the handle's and join them only when it compiles.
  */
@@ -9,7 +10,7 @@
 
 #include "lang/compile.h"
 
-/* ---- tables ---------------------------------------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------------------------- */
 
 const struct dt_builtin dt_builtins[] = {
 	{ "", DT_B_NONE, "void", 0, 0 },
@@ -72,7 +73,7 @@ const struct dt_action *dt_bind_action(const char *name)
 	return NULL;
 }
 
-/* ---- the handle's names ---------------------------------------------------------------------------------------- */
+/* ---- the handle's names -------------------------------------------------------------------- */
 
 void dt_symtab_init(struct dt_symtab *st)
 {
@@ -90,7 +91,7 @@ void dt_symtab_fini(struct dt_symtab *st)
 	memset(st, 0, sizeof(*st));
 }
 
-/* ---- variables ---------------------------------------------------------------------------------------------------- */
+/* ---- variables ----------------------------------------------------------------------------- */
 
 static struct dt_var *find_var(struct dt_compile *c, enum dt_scope scope, const char *name)
 {
@@ -107,7 +108,8 @@ static struct dt_var *find_var(struct dt_compile *c, enum dt_scope scope, const 
 	}
 }
 
-static struct dt_var *make_var(struct dt_compile *c, enum dt_scope scope, const char *name, struct dt_loc loc)
+static struct dt_var *make_var(struct dt_compile *c, enum dt_scope scope, const char *name,
+			       struct dt_loc loc)
 {
 	struct dt_var *v = dt_arena_new(&c->st->arena, struct dt_var);
 
@@ -122,13 +124,16 @@ static struct dt_var *make_var(struct dt_compile *c, enum dt_scope scope, const 
 		v->id = c->st->vars.n + c->names.vars.n;
 		*dt_vec_push(c->a, &c->names.vars) = v;
 	}
-	dt_put(c, scope == DT_THIS ? &c->names.this_ : scope == DT_SELF ? &c->names.self : &c->names.globals,
+	dt_put(c,
+	       scope == DT_THIS ? &c->names.this_ :
+	       scope == DT_SELF ? &c->names.self :
+				  &c->names.globals,
 	       v->name, v);
 	return v;
 }
 
-struct dt_var *dt_bind_var(struct dt_compile *c, enum dt_scope scope, const char *name, struct dt_loc loc,
-			   bool create)
+struct dt_var *dt_bind_var(struct dt_compile *c, enum dt_scope scope, const char *name,
+			   struct dt_loc loc, bool create)
 {
 	struct dt_var *v = find_var(c, scope, name);
 
@@ -172,7 +177,7 @@ bool dt_bind_enumerator(struct dt_compile *c, const char *name, s64 *val, struct
 	return true;
 }
 
-/* ---- probes ----------------------------------------------------------------------------------------------------------- */
+/* ---- probes -------------------------------------------------------------------------------- */
 
 struct matching {
 	struct dt_compile *c;
@@ -213,11 +218,13 @@ static void no_match(struct dt_compile *c, const struct dt_pdesc *d, struct dt_l
 	if (d->id)
 		dt_err(c, D_PDESC_ZERO, loc, "probe identifier %u does not match any probes", d->id);
 	else
-		dt_err(c, D_PDESC_ZERO, loc, "probe description %s:%s:%s:%s does not match any probes", d->prov,
-		       d->mod, d->func, d->name);
+		dt_err(c, D_PDESC_ZERO, loc,
+		       "probe description %s:%s:%s:%s does not match any probes", d->prov, d->mod,
+		       d->func, d->name);
 }
 
-static void match(struct dt_compile *c, struct dt_clause *cl, const struct dt_pdesc *d, struct dt_loc loc)
+static void match(struct dt_compile *c, struct dt_clause *cl, const struct dt_pdesc *d,
+		  struct dt_loc loc)
 {
 	struct matching m = { c, cl };
 	u32 before = cl->probes.n;
@@ -228,8 +235,9 @@ static void match(struct dt_compile *c, struct dt_clause *cl, const struct dt_pd
 		if (p)
 			add_probe(p, &m);
 	} else if (dt_probes_match(c->env->probes, d, add_probe, &m) < 0) {
-		dt_err(c, D_PDESC_INVAL, loc, "probe description %s:%s:%s:%s: %s", d->prov, d->mod, d->func,
-		       d->name, c->env->probes->err ? c->env->probes->err->msg : "provider failed");
+		dt_err(c, D_PDESC_INVAL, loc, "probe description %s:%s:%s:%s: %s", d->prov, d->mod,
+		       d->func, d->name,
+		       c->env->probes->err ? c->env->probes->err->msg : "provider failed");
 		return;
 	}
 	if (cl->probes.n == before && !(c->env->cflags & DTRACE_C_ZDEFS))
@@ -246,7 +254,7 @@ void dt_bind_clause(struct dt_compile *c, struct dt_clause *cl)
 	c->p->nmatches += cl->probes.n;
 }
 
-/* ---- args[] ------------------------------------------------------------------------------------------------------------- */
+/* ---- args[] -------------------------------------------------------------------------------- */
 
 static bool same_args(const struct dt_probe_args *a, const struct dt_probe_args *b)
 {
@@ -269,11 +277,11 @@ static bool ask_args(struct dt_compile *c, struct dt_loc loc)
 
 	for (i = 0; cl && i < cl->probes.n; i++) {
 		memset(&other, 0, sizeof(other));
-		if (dt_probe_args(c->env->probes, cl->probes.v[i], &other)) {
+		if (dt_probe_args(c->env->probes, cl->probes.v[i], &other) || !other.argc) {
 			dt_err(c, D_ARGS_NONE, loc,
-			       "args[ ] may not be referenced because the arguments of %s:%s:%s:%s have no types",
-			       cl->probes.v[i]->provider, cl->probes.v[i]->mod, cl->probes.v[i]->func,
-			       cl->probes.v[i]->name);
+			       "args[ ] may not be referenced because %s:%s:%s:%s has no arguments of known types",
+			       cl->probes.v[i]->provider, cl->probes.v[i]->mod,
+			       cl->probes.v[i]->func, cl->probes.v[i]->name);
 			return false;
 		}
 		if (i == 0) {
@@ -299,9 +307,11 @@ bool dt_bind_args(struct dt_compile *c, struct dt_loc loc)
 	return c->args_state > 0;
 }
 
-/* ---- all went well: names become the handle's ------------------------------------------------------------------------------ */
+/* ---- all went well: names become the handle's ---------------------------------------------- */
 
-#define for_each_ent(e, t) for ((e) = (t)->ents; (e) && (e) < (t)->ents + (t)->cap; (e)++) if ((e)->key)
+#define for_each_ent(e, t) \
+	for ((e) = (t)->ents; (e) && (e) < (t)->ents + (t)->cap; (e)++) \
+		if ((e)->key)
 
 static void publish_types(struct dt_compile *c)
 {
@@ -309,15 +319,16 @@ static void publish_types(struct dt_compile *c)
 	const struct dt_enumconst *k;
 	struct dt_type *fwd;
 
-	for_each_ent(e, &c->names.tags) {
+	for_each_ent(e, &c->names.tags)
+	{
 		fwd = dt_htab_get(&c->ts->tags, e->key);
 		if (fwd && fwd->kind == DT_FWD && !fwd->ref && fwd != e->val)
 			fwd->ref = e->val;
 		dt_types_add_tag(c->ts, e->key, e->val);
 	}
-	for_each_ent(e, &c->names.typedefs)
-		dt_types_add_typedef(c->ts, e->key, e->val);
-	for_each_ent(e, &c->names.enums) {
+	for_each_ent(e, &c->names.typedefs) dt_types_add_typedef(c->ts, e->key, e->val);
+	for_each_ent(e, &c->names.enums)
+	{
 		k = e->val;
 		dt_types_add_enumerator(c->ts, e->key, k->val, k->type);
 	}
@@ -329,7 +340,8 @@ static void publish_inlines(struct dt_compile *c)
 	struct dt_inline *in;
 	struct dt_xlator *x, *copy;
 
-	for_each_ent(e, &c->names.inlines) {
+	for_each_ent(e, &c->names.inlines)
+	{
 		in = dt_inline_publish(c, e->val);
 		dt_put(c, &c->st->inlines, in->name, in);
 	}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * check.c - types of expressions: every operand is converted by explicit casts to what its operator works in.
+ * check.c - types of expressions: every operand is converted by explicit casts to what its operator
+ * works in.
  *
- * A wrong expression becomes a poisoned node, whose type fits everywhere, so that one mistake gives one message.
+ * A wrong expression becomes a poisoned node, whose type fits everywhere, so that one mistake gives
+ * one message.
  */
 #include <string.h>
 
@@ -10,7 +12,7 @@
 
 #define MAX_CHECK_DEPTH 1500
 
-/* ---- small helpers -------------------------------------------------------------------------------------- */
+/* ---- small helpers ------------------------------------------------------------------------- */
 
 struct dt_type *dt_basic(struct dt_compile *c, enum dt_basic b)
 {
@@ -86,12 +88,15 @@ bool dt_stringable(const struct dt_node *n)
 }
 
 static const char *const op_texts[N_NOPS] = {
-	[N_NEG] = "-",	[N_BITNOT] = "~", [N_LOGNOT] = "!", [N_DEREF] = "*", [N_ADDROF] = "&", [N_MUL] = "*",
-	[N_DIV] = "/",	[N_MOD] = "%",	  [N_ADD] = "+",    [N_SUB] = "-",   [N_SHL] = "<<",   [N_SHR] = ">>",
-	[N_AND] = "&",	[N_XOR] = "^",	  [N_OR] = "|",	    [N_LT] = "<",    [N_LE] = "<=",    [N_GT] = ">",
-	[N_GE] = ">=",	[N_EQ] = "==",	  [N_NE] = "!=",    [N_LAND] = "&&", [N_LXOR] = "^^",  [N_LOR] = "||",
-	[N_COND] = "?:", [N_ASSIGN] = "=", [N_PREINC] = "++", [N_PREDEC] = "--", [N_POSTINC] = "++",
-	[N_POSTDEC] = "--", [N_COMMA] = ",", [N_ARROW] = "->", [N_DOT] = ".", [N_SUBSCRIPT] = "[]",
+	[N_NEG] = "-",      [N_BITNOT] = "~",     [N_LOGNOT] = "!",  [N_DEREF] = "*",
+	[N_ADDROF] = "&",   [N_MUL] = "*",        [N_DIV] = "/",     [N_MOD] = "%",
+	[N_ADD] = "+",      [N_SUB] = "-",        [N_SHL] = "<<",    [N_SHR] = ">>",
+	[N_AND] = "&",      [N_XOR] = "^",        [N_OR] = "|",      [N_LT] = "<",
+	[N_LE] = "<=",      [N_GT] = ">",         [N_GE] = ">=",     [N_EQ] = "==",
+	[N_NE] = "!=",      [N_LAND] = "&&",      [N_LXOR] = "^^",   [N_LOR] = "||",
+	[N_COND] = "?:",    [N_ASSIGN] = "=",     [N_PREINC] = "++", [N_PREDEC] = "--",
+	[N_POSTINC] = "++", [N_POSTDEC] = "--",   [N_COMMA] = ",",   [N_ARROW] = "->",
+	[N_DOT] = ".",      [N_SUBSCRIPT] = "[]",
 };
 
 const char *dt_op_text(enum dt_nop op)
@@ -138,7 +143,7 @@ struct dt_node *dt_var_node(struct dt_compile *c, struct dt_var *v, struct dt_lo
 	return typed(n, v->type);
 }
 
-/* ---- conversions ------------------------------------------------------------------------------------------- */
+/* ---- conversions --------------------------------------------------------------------------- */
 
 struct dt_type *dt_promote(struct dt_compile *c, const struct dt_node *n)
 {
@@ -174,7 +179,9 @@ struct dt_node *dt_cast(struct dt_compile *c, struct dt_node *n, struct dt_type 
 {
 	struct dt_node *cast;
 
-	if (dt_is_poison(n) || type->kind == DT_POISON || n->type == type || same_values(n->type, type))
+	if (dt_is_poison(n) || type->kind == DT_POISON || n->type == type ||
+	    same_values(n->type, type) ||
+	    (n->op != N_INT && dt_type_is_pointer(n->type) && dt_type_same(n->type, type)))
 		return n;
 	cast = dt_node_new(c, N_CAST, n->loc);
 	cast->l = n;
@@ -214,7 +221,8 @@ struct dt_node *dt_decay(struct dt_compile *c, struct dt_node *n)
 /* void * goes with all pointers, others with their like. */
 static bool pointers_compat(const struct dt_type *a, const struct dt_type *b)
 {
-	const struct dt_type *x = dt_type_resolve((struct dt_type *)a), *y = dt_type_resolve((struct dt_type *)b);
+	const struct dt_type *x = dt_type_resolve((struct dt_type *)a),
+			     *y = dt_type_resolve((struct dt_type *)b);
 	const struct dt_type *p = dt_type_resolve(x->ref), *q = dt_type_resolve(y->ref);
 
 	return !p || !q || p->kind == DT_VOID || q->kind == DT_VOID || dt_type_same(x, y);
@@ -289,15 +297,15 @@ struct dt_type *dt_infer(struct dt_compile *c, struct dt_node **r)
 	}
 }
 
-/* ---- tuples of keys -------------------------------------------------------------------------------------------- */
+/* ---- tuples of keys ------------------------------------------------------------------------ */
 
-/* A key's type from its first use.  A bare number says little about the keys to come: all 64 bits for those of
- * associative arrays. */
+/* A key's type from its first use.  Integer keys of associative arrays get all 64 bits, as later
+ * uses may be wider than the first; those of aggregations are shown, and keep their size. */
 static struct dt_type *key_type(struct dt_compile *c, struct dt_node **arg, bool assoc)
 {
 	struct dt_type *t = dt_infer(c, arg);
 
-	if (t && assoc && (*arg)->op == N_INT && dt_type_is_int(t)) {
+	if (t && assoc && dt_type_is_int(t)) {
 		t = dt_basic(c, dt_type_is_signed(t) ? DT_T_INT64 : DT_T_UINT64);
 		*arg = dt_cast(c, *arg, t);
 	}
@@ -314,7 +322,8 @@ static bool first_tuple(struct dt_compile *c, const char *what, struct dt_type *
 	for (i = 0; i < nargs; i++) {
 		t[i] = key_type(c, &args[i], *what != '@');
 		if (!t[i]) {
-			dt_err(c, D_KEY_TYPE, args[i]->loc, "%s expression may not be used as key #%u of %s[ ]",
+			dt_err(c, D_KEY_TYPE, args[i]->loc,
+			       "%s expression may not be used as key #%u of %s[ ]",
 			       dt_tstr(c, args[i]->type), i + 1, what);
 			t[i] = dt_basic(c, DT_T_POISON);
 			ok = false;
@@ -325,8 +334,8 @@ static bool first_tuple(struct dt_compile *c, const char *what, struct dt_type *
 	return ok;
 }
 
-bool dt_check_tuple(struct dt_compile *c, const char *what, struct dt_type ***keys, u32 *nkeys, bool first,
-		    struct dt_node **args, u32 nargs, struct dt_loc loc)
+bool dt_check_tuple(struct dt_compile *c, const char *what, struct dt_type ***keys, u32 *nkeys,
+		    bool first, struct dt_node **args, u32 nargs, struct dt_loc loc)
 {
 	bool ok = true;
 	u32 i;
@@ -334,8 +343,8 @@ bool dt_check_tuple(struct dt_compile *c, const char *what, struct dt_type ***ke
 	if (first)
 		return first_tuple(c, what, keys, nkeys, args, nargs);
 	if (nargs != *nkeys) {
-		dt_err(c, D_PROTO_LEN, loc, "%s[ ] prototype mismatch: %u key%s passed, %u expected", what, nargs,
-		       nargs == 1 ? "" : "s", *nkeys);
+		dt_err(c, D_PROTO_LEN, loc, "%s[ ] prototype mismatch: %u key%s passed, %u expected",
+		       what, nargs, nargs == 1 ? "" : "s", *nkeys);
 		return false;
 	}
 	for (i = 0; i < nargs; i++) {
@@ -343,14 +352,14 @@ bool dt_check_tuple(struct dt_compile *c, const char *what, struct dt_type ***ke
 		    !(dt_type_is_string((*keys)[i]) && dt_is_zero(args[i])))
 			continue;
 		dt_err(c, D_PROTO_ARG, args[i]->loc,
-		       "%s[ ] key #%u is incompatible with prototype: prototype: %s, argument: %s", what, i + 1,
-		       dt_tstr(c, (*keys)[i]), dt_tstr(c, args[i]->type));
+		       "%s[ ] key #%u is incompatible with prototype: prototype: %s, argument: %s",
+		       what, i + 1, dt_tstr(c, (*keys)[i]), dt_tstr(c, args[i]->type));
 		ok = false;
 	}
 	return ok;
 }
 
-/* ---- operators -------------------------------------------------------------------------------------------------- */
+/* ---- operators ----------------------------------------------------------------------------- */
 
 struct dt_node *dt_operand(struct dt_compile *c, struct dt_node *n, const char *op)
 {
@@ -391,14 +400,16 @@ static bool can_step(struct dt_compile *c, struct dt_node **p, struct dt_loc loc
 		struct dt_node *cast = dt_node_new(c, N_CAST, (*p)->loc);
 
 		cast->l = *p;
-		*p = typed(cast, dt_type_pointer(c->ts, t->ref && t->ref->is_userland ?
-							       dt_userland(c, dt_basic(c, DT_T_CHAR)) :
-							       dt_basic(c, DT_T_CHAR)));
+		*p = typed(cast,
+			   dt_type_pointer(c->ts, t->ref && t->ref->is_userland ?
+							  dt_userland(c, dt_basic(c, DT_T_CHAR)) :
+							  dt_basic(c, DT_T_CHAR)));
 		return true;
 	}
 	if (dt_type_size(ref))
 		return true;
-	dt_err(c, D_OP_INCOMPLETE, loc, "operator %s cannot be applied to a pointer to %s: its size is not known", op,
+	dt_err(c, D_OP_INCOMPLETE, loc,
+	       "operator %s cannot be applied to a pointer to %s: its size is not known", op,
 	       dt_tstr(c, t->ref));
 	return false;
 }
@@ -438,8 +449,9 @@ static struct dt_node *not_arith(struct dt_compile *c, struct dt_node *n, const 
 		return no_floats(c, n, op);
 	if (additive)
 		return incompat(c, n, n->l, n->r, op);
-	dt_err(c, integral ? D_OP_INT : D_OP_ARITH, n->loc, "operator %s requires operands of %s type, not \"%s\" and \"%s\"",
-	       op, integral ? "integral" : "arithmetic", dt_tstr(c, n->l->type), dt_tstr(c, n->r->type));
+	dt_err(c, integral ? D_OP_INT : D_OP_ARITH, n->loc,
+	       "operator %s requires operands of %s type, not \"%s\" and \"%s\"", op,
+	       integral ? "integral" : "arithmetic", dt_tstr(c, n->l->type), dt_tstr(c, n->r->type));
 	return dt_poison(c, n);
 }
 
@@ -519,7 +531,8 @@ static struct dt_node *check_compare(struct dt_compile *c, struct dt_node *n)
 	if (is_int(n->l) && is_int(n->r)) {
 		t = common(c, n->l, n->r);
 	} else if (dt_type_is_scalar(n->l->type) && dt_type_is_scalar(n->r->type) &&
-		   !(is_pointer(n->l) && is_pointer(n->r) && !pointers_compat(n->l->type, n->r->type))) {
+		   !(is_pointer(n->l) && is_pointer(n->r) &&
+		     !pointers_compat(n->l->type, n->r->type))) {
 		t = is_pointer(n->l) ? n->l->type : n->r->type;
 	} else {
 		if (dt_type_is_float(n->l->type) || dt_type_is_float(n->r->type))
@@ -536,7 +549,8 @@ static struct dt_node *check_logical(struct dt_compile *c, struct dt_node *n)
 	if (!operands(c, n))
 		return dt_poison(c, n);
 	if (!dt_type_is_scalar(n->l->type) || !dt_type_is_scalar(n->r->type)) {
-		dt_err(c, D_OP_SCALAR, n->loc, "operator %s requires operands of scalar type, not \"%s\" and \"%s\"",
+		dt_err(c, D_OP_SCALAR, n->loc,
+		       "operator %s requires operands of scalar type, not \"%s\" and \"%s\"",
 		       dt_op_text(n->op), dt_tstr(c, n->l->type), dt_tstr(c, n->r->type));
 		return dt_poison(c, n);
 	}
@@ -551,10 +565,15 @@ static struct dt_node *check_unary(struct dt_compile *c, struct dt_node *n)
 	if (dt_is_poison(n->l))
 		return dt_poison(c, n);
 	if (scalar ? !dt_type_is_scalar(n->l->type) : !is_int(n->l)) {
-		dt_err(c, scalar ? D_OP_SCALAR : n->op == N_BITNOT ? D_OP_INT : D_OP_ARITH, n->loc,
-		       "operator %s requires an operand of %s type, not \"%s\"",
+		dt_err(c,
+		       scalar            ? D_OP_SCALAR :
+		       n->op == N_BITNOT ? D_OP_INT :
+					   D_OP_ARITH,
+		       n->loc, "operator %s requires an operand of %s type, not \"%s\"",
 		       n->op == N_NEG && n->val ? "+" : dt_op_text(n->op),
-		       scalar ? "scalar" : n->op == N_BITNOT ? "integral" : "arithmetic",
+		       scalar            ? "scalar" :
+		       n->op == N_BITNOT ? "integral" :
+					   "arithmetic",
 		       dt_tstr(c, n->l->type));
 		return dt_poison(c, n);
 	}
@@ -566,7 +585,7 @@ static struct dt_node *check_unary(struct dt_compile *c, struct dt_node *n)
 	return dt_fold(c, typed(n, dt_promote(c, n->l)));
 }
 
-/* ---- ?: --------------------------------------------------------------------------------------------------------------- */
+/* ---- ?: ------------------------------------------------------------------------------------ */
 
 static u32 bound_of(const struct dt_node *a, const struct dt_node *b)
 {
@@ -618,7 +637,8 @@ static struct dt_node *check_cond(struct dt_compile *c, struct dt_node *n)
 	if (dt_is_poison(n->l) || dt_is_poison(n->r) || dt_is_poison(n->c))
 		return dt_poison(c, n);
 	if (!dt_type_is_scalar(n->l->type)) {
-		dt_err(c, D_OP_SCALAR, n->l->loc, "the condition of ?: must be of scalar type, not \"%s\"",
+		dt_err(c, D_OP_SCALAR, n->l->loc,
+		       "the condition of ?: must be of scalar type, not \"%s\"",
 		       dt_tstr(c, n->l->type));
 		return dt_poison(c, n);
 	}
@@ -628,7 +648,7 @@ static struct dt_node *check_cond(struct dt_compile *c, struct dt_node *n)
 	return dt_fold(c, typed(n, t));
 }
 
-/* ---- assignment ------------------------------------------------------------------------------------------------------ */
+/* ---- assignment ---------------------------------------------------------------------------- */
 
 /* A new variable whose first assignment went wrong must not be complained about again. */
 static struct dt_node *poison_target(struct dt_compile *c, struct dt_node *n)
@@ -649,8 +669,12 @@ static struct dt_node *first_assign(struct dt_compile *c, struct dt_node *n)
 	struct dt_type *t = dt_infer(c, &n->r);
 
 	if (!t) {
-		dt_err(c, is_kind(n->r, DT_DYN) ? D_OP_DYN : is_kind(n->r, DT_FLOAT) ? D_OP_ARITH : D_OP_INCOMPAT,
-		       n->loc, "a value of type \"%s\" cannot be assigned to a variable", dt_tstr(c, n->r->type));
+		dt_err(c,
+		       is_kind(n->r, DT_DYN)   ? D_OP_DYN :
+		       is_kind(n->r, DT_FLOAT) ? D_OP_ARITH :
+						 D_OP_INCOMPAT,
+		       n->loc, "a value of type \"%s\" cannot be assigned to a variable",
+		       dt_tstr(c, n->r->type));
 		return poison_target(c, n);
 	}
 	set_var_type(n->l, t);
@@ -666,7 +690,8 @@ static struct dt_node *check_assign(struct dt_compile *c, struct dt_node *n)
 	if (!n->l->type)
 		return first_assign(c, n);
 	if (is_kind(n->r, DT_DYN)) {
-		dt_err(c, D_OP_DYN, n->loc, "operator = cannot be applied to a value of dynamic type");
+		dt_err(c, D_OP_DYN, n->loc,
+		       "operator = cannot be applied to a value of dynamic type");
 		return dt_poison(c, n);
 	}
 	if (!dt_convert(c, &n->r, n->l->type))
@@ -696,8 +721,9 @@ static struct dt_node *check_opassign(struct dt_compile *c, struct dt_node *n)
 		const struct dt_type *ref = dt_type_resolve(dt_type_resolve(n->l->type)->ref);
 
 		if (!ref || !dt_type_size(ref)) {
-			dt_err(c, D_OP_INCOMPLETE, n->loc, "operator %s cannot be applied to a pointer to %s",
-			       text, dt_tstr(c, ref));
+			dt_err(c, D_OP_INCOMPLETE, n->loc,
+			       "operator %s cannot be applied to a pointer to %s", text,
+			       dt_tstr(c, ref));
 			return dt_poison(c, n);
 		}
 		n->optype = n->l->type;
@@ -710,8 +736,8 @@ static struct dt_node *check_opassign(struct dt_compile *c, struct dt_node *n)
 		if (op == N_ADD || op == N_SUB)
 			return incompat(c, n, n->l, n->r, text);
 		dt_err(c, op == N_MUL || op == N_DIV ? D_OP_ARITH : D_OP_INT, n->loc,
-		       "operator %s requires operands of integral type, not \"%s\" and \"%s\"", text,
-		       dt_tstr(c, n->l->type), dt_tstr(c, n->r->type));
+		       "operator %s requires operands of integral type, not \"%s\" and \"%s\"",
+		       text, dt_tstr(c, n->l->type), dt_tstr(c, n->r->type));
 		return dt_poison(c, n);
 	}
 	if ((op == N_DIV || op == N_MOD) && dt_is_zero(n->r)) {
@@ -734,13 +760,14 @@ static struct dt_node *check_incdec(struct dt_compile *c, struct dt_node *n)
 		return dt_poison(c, n);
 	default_type(c, n->l);
 	if (!dt_type_is_scalar(n->l->type)) {
-		dt_err(c, D_OP_SCALAR, n->loc, "operator %s requires an operand of scalar type, not \"%s\"",
+		dt_err(c, D_OP_SCALAR, n->loc,
+		       "operator %s requires an operand of scalar type, not \"%s\"",
 		       dt_op_text(n->op), dt_tstr(c, n->l->type));
 		return dt_poison(c, n);
 	}
 	if (is_pointer(n->l) && !dt_type_size(dt_type_resolve(n->l->type)->ref)) {
-		dt_err(c, D_OP_INCOMPLETE, n->loc, "operator %s cannot be applied to \"%s\"", dt_op_text(n->op),
-		       dt_tstr(c, n->l->type));
+		dt_err(c, D_OP_INCOMPLETE, n->loc, "operator %s cannot be applied to \"%s\"",
+		       dt_op_text(n->op), dt_tstr(c, n->l->type));
 		return dt_poison(c, n);
 	}
 	return typed(n, n->l->type);
@@ -751,14 +778,15 @@ static struct dt_node *check_comma(struct dt_compile *c, struct dt_node *n)
 	if (!operands(c, n))
 		return dt_poison(c, n);
 	if (is_kind(n->l, DT_DYN) || is_kind(n->r, DT_DYN)) {
-		dt_err(c, D_OP_DYN, n->loc, "operator , cannot be applied to a value of dynamic type");
+		dt_err(c, D_OP_DYN, n->loc,
+		       "operator , cannot be applied to a value of dynamic type");
 		return dt_poison(c, n);
 	}
 	n->strbound = n->r->strbound;
 	return typed(n, n->r->type);
 }
 
-/* ---- casts ----------------------------------------------------------------------------------------------------------- */
+/* ---- casts --------------------------------------------------------------------------------- */
 
 static bool castable(struct dt_compile *c, struct dt_node *n, const struct dt_type *to)
 {
@@ -766,9 +794,7 @@ static bool castable(struct dt_compile *c, struct dt_node *n, const struct dt_ty
 	case DT_VOID: return true;
 	case DT_INT:
 	case DT_ENUM:
-	case DT_POINTER:
-		n->l = dt_decay(c, n->l);
-		return dt_type_is_scalar(n->l->type);
+	case DT_POINTER: n->l = dt_decay(c, n->l); return dt_type_is_scalar(n->l->type);
 	case DT_STRUCT:
 	case DT_UNION: return false;
 	default: return dt_type_same(n->l->type, to) && !is_kind(n->l, DT_DYN);
@@ -818,7 +844,7 @@ static struct dt_node *check_cast(struct dt_compile *c, struct dt_node *n)
 	return dt_fold(c, n);
 }
 
-/* ---- the dispatch ------------------------------------------------------------------------------------------------------ */
+/* ---- the dispatch -------------------------------------------------------------------------- */
 
 static struct dt_node *check_int(struct dt_compile *c, struct dt_node *n)
 {
@@ -851,21 +877,51 @@ static struct dt_node *check_call_value(struct dt_compile *c, struct dt_node *n)
 }
 
 static struct dt_node *(*const checks[N_NOPS])(struct dt_compile *c, struct dt_node *n) = {
-	[N_IDENT] = dt_check_ident,   [N_SIZEOF] = dt_check_sizeof,  [N_OFFSETOF] = dt_check_offsetof,
-	[N_STRINGOF] = check_stringof, [N_XLATE] = check_xlate,	     [N_ARROW] = dt_check_member,
-	[N_DOT] = dt_check_member,    [N_SUBSCRIPT] = dt_check_subscript, [N_CALLNAME] = check_call_value,
-	[N_INT] = check_int,	      [N_STR] = check_str,	     [N_NEG] = check_unary,
-	[N_BITNOT] = check_unary,     [N_LOGNOT] = check_unary,	     [N_DEREF] = dt_check_deref,
-	[N_ADDROF] = dt_check_addrof, [N_MUL] = check_arith,	     [N_DIV] = check_arith,
-	[N_MOD] = check_arith,	      [N_ADD] = check_arith,	     [N_SUB] = check_arith,
-	[N_SHL] = check_shift,	      [N_SHR] = check_shift,	     [N_AND] = check_arith,
-	[N_XOR] = check_arith,	      [N_OR] = check_arith,	     [N_LT] = check_compare,
-	[N_LE] = check_compare,	      [N_GT] = check_compare,	     [N_GE] = check_compare,
-	[N_EQ] = check_compare,	      [N_NE] = check_compare,	     [N_LAND] = check_logical,
-	[N_LXOR] = check_logical,     [N_LOR] = check_logical,	     [N_COND] = check_cond,
-	[N_ASSIGN] = check_assign,    [N_OPASSIGN] = check_opassign, [N_PREINC] = check_incdec,
-	[N_PREDEC] = check_incdec,    [N_POSTINC] = check_incdec,    [N_POSTDEC] = check_incdec,
-	[N_COMMA] = check_comma,      [N_CAST] = check_cast,	     [N_AGG] = check_agg_value,
+	[N_IDENT] = dt_check_ident,
+	[N_SIZEOF] = dt_check_sizeof,
+	[N_OFFSETOF] = dt_check_offsetof,
+	[N_STRINGOF] = check_stringof,
+	[N_XLATE] = check_xlate,
+	[N_ARROW] = dt_check_member,
+	[N_DOT] = dt_check_member,
+	[N_SUBSCRIPT] = dt_check_subscript,
+	[N_CALLNAME] = check_call_value,
+	[N_INT] = check_int,
+	[N_STR] = check_str,
+	[N_NEG] = check_unary,
+	[N_BITNOT] = check_unary,
+	[N_LOGNOT] = check_unary,
+	[N_DEREF] = dt_check_deref,
+	[N_ADDROF] = dt_check_addrof,
+	[N_MUL] = check_arith,
+	[N_DIV] = check_arith,
+	[N_MOD] = check_arith,
+	[N_ADD] = check_arith,
+	[N_SUB] = check_arith,
+	[N_SHL] = check_shift,
+	[N_SHR] = check_shift,
+	[N_AND] = check_arith,
+	[N_XOR] = check_arith,
+	[N_OR] = check_arith,
+	[N_LT] = check_compare,
+	[N_LE] = check_compare,
+	[N_GT] = check_compare,
+	[N_GE] = check_compare,
+	[N_EQ] = check_compare,
+	[N_NE] = check_compare,
+	[N_LAND] = check_logical,
+	[N_LXOR] = check_logical,
+	[N_LOR] = check_logical,
+	[N_COND] = check_cond,
+	[N_ASSIGN] = check_assign,
+	[N_OPASSIGN] = check_opassign,
+	[N_PREINC] = check_incdec,
+	[N_PREDEC] = check_incdec,
+	[N_POSTINC] = check_incdec,
+	[N_POSTDEC] = check_incdec,
+	[N_COMMA] = check_comma,
+	[N_CAST] = check_cast,
+	[N_AGG] = check_agg_value,
 };
 
 struct dt_node *dt_check_expr(struct dt_compile *c, struct dt_node *n)
@@ -873,7 +929,10 @@ struct dt_node *dt_check_expr(struct dt_compile *c, struct dt_node *n)
 	if (n->checked || n->op == N_POISON)
 		return n;
 	if (c->depth > MAX_CHECK_DEPTH || c->nnodes > DT_MAX_NODES) {
-		dt_err(c, D_UNKNOWN, n->loc, "expression is too complicated when inlines and translators are put in");
+		if (!c->too_big)
+			dt_err(c, D_UNKNOWN, n->loc,
+			       "expression is too complicated when inlines and translators are put in");
+		c->too_big = true;
 		return dt_poison(c, n);
 	}
 	c->depth++;
@@ -897,7 +956,7 @@ bool dt_const_expr(struct dt_compile *c, struct dt_node *n, s64 *val)
 	return n->op == N_INT && dt_type_is_int(n->type);
 }
 
-/* ---- statements and clauses ------------------------------------------------------------------------------------------- */
+/* ---- statements and clauses ---------------------------------------------------------------- */
 
 static void check_stmts(struct dt_compile *c, struct dt_stmt *s);
 
@@ -940,7 +999,8 @@ static void check_if(struct dt_compile *c, struct dt_stmt *s)
 {
 	s->expr = dt_check_expr(c, s->expr);
 	if (!dt_is_poison(s->expr) && !dt_type_is_scalar(s->expr->type))
-		dt_err(c, D_PRED_SCALAR, s->expr->loc, "the condition of if must be of scalar type, not \"%s\"",
+		dt_err(c, D_PRED_SCALAR, s->expr->loc,
+		       "the condition of if must be of scalar type, not \"%s\"",
 		       dt_tstr(c, s->expr->type));
 	check_stmts(c, s->then_);
 	check_stmts(c, s->else_);
@@ -978,13 +1038,14 @@ static void check_clause(struct dt_compile *c, struct dt_clause *cl)
 	c->clause = NULL;
 }
 
-/* ---- declared variables -------------------------------------------------------------------------------------------------- */
+/* ---- declared variables -------------------------------------------------------------------- */
 
 static bool same_var(const struct dt_var *v, const struct dt_decl *d)
 {
 	u32 i;
 
-	if (!v->type || !dt_type_same(v->type, d->type) || v->assoc != d->assoc || v->nkeys != d->nkeys)
+	if (!v->type || !dt_type_same(v->type, d->type) || v->assoc != d->assoc ||
+	    v->nkeys != d->nkeys)
 		return false;
 	for (i = 0; i < d->nkeys; i++)
 		if (!dt_type_same(v->keys[i], d->keys[i]))
@@ -1000,8 +1061,9 @@ static void check_var_decl(struct dt_compile *c, const struct dt_item *it)
 
 	if (v && same_var(v, d))
 		return;
-	if (v || (it->scope == DT_GLOBAL && (dt_bind_builtin(d->name, &argn) || dt_bind_inline(c, d->name) ||
-					     dt_bind_subr(d->name) || dt_bind_action(d->name)))) {
+	if (v || (it->scope == DT_GLOBAL &&
+		  (dt_bind_builtin(d->name, &argn) || dt_bind_inline(c, d->name) ||
+		   dt_bind_subr(d->name) || dt_bind_action(d->name)))) {
 		dt_err(c, D_DECL_IDRED, d->loc, "identifier redeclared: %s", d->name);
 		return;
 	}

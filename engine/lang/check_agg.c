@@ -1,33 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * check_agg.c - @name[keys] = function(arguments): one function, one list of keys, one set of parameters per
- * aggregation, whatever clause feeds it.
+ * check_agg.c - @name[keys] = function(arguments): one function, one list of keys, one set of
+ * parameters per aggregation, whatever clause feeds it.
  */
 #include <string.h>
 
 #include "lang/compile.h"
 
-/* ---- constant parameters ----------------------------------------------------------------------------------- */
+/* ---- constant parameters ------------------------------------------------------------------- */
 
-static bool constant(struct dt_compile *c, const struct dt_stmt *s, u32 i, const char *what, enum dt_tag tag,
-		     s64 *val)
+static bool constant(struct dt_compile *c, const struct dt_stmt *s, u32 i, const char *what,
+		     enum dt_tag tag, s64 *val)
 {
 	const struct dt_node *n = s->args[i];
 
 	*val = (s64)n->val;
 	if (n->op == N_INT && dt_type_is_int(n->type))
 		return true;
-	dt_err(c, tag, n->loc, "%s( ) argument #%u (%s) must be an integer constant", s->act->name, i + 1, what);
+	dt_err(c, tag, n->loc, "%s( ) argument #%u (%s) must be an integer constant", s->act->name,
+	       i + 1, what);
 	return false;
 }
 
-static bool in_range(struct dt_compile *c, const struct dt_stmt *s, u32 i, const char *what, enum dt_tag tag,
-		     s64 val, s64 min, s64 max)
+static bool in_range(struct dt_compile *c, const struct dt_stmt *s, u32 i, const char *what,
+		     enum dt_tag tag, s64 val, s64 min, s64 max)
 {
 	if (val >= min && val <= max)
 		return true;
-	dt_err(c, tag, s->args[i]->loc, "%s( ) argument #%u (%s) must be from %lld to %lld", s->act->name, i + 1, what,
-	       (long long)min, (long long)max);
+	dt_err(c, tag, s->args[i]->loc, "%s( ) argument #%u (%s) must be from %lld to %lld",
+	       s->act->name, i + 1, what, (long long)min, (long long)max);
 	return false;
 }
 
@@ -67,8 +68,8 @@ static bool lquantize_params(struct dt_compile *c, const struct dt_stmt *s, s64 
 	return levels > 0 && levels <= UINT16_MAX;
 }
 
-/* Steps cut each order of magnitude evenly: they divide the factor, or are a multiple of it that divides a power
- * of it. */
+/* Steps cut each order of magnitude evenly: they divide the factor, or are a multiple of it that
+ * divides a power of it. */
 static bool steps_ok(s64 factor, s64 steps)
 {
 	s64 order = factor;
@@ -115,13 +116,13 @@ static bool llquantize_params(struct dt_compile *c, const struct dt_stmt *s, s64
 	return true;
 }
 
-/* ---- the functions ---------------------------------------------------------------------------------------------- */
+/* ---- the functions ------------------------------------------------------------------------- */
 
 struct function {
 	int kind;
-	u32 least, most;      /* arguments */
-	u32 nparams;          /* constants after the value */
-	enum dt_tag proto;    /* wrong number of arguments */
+	u32 least, most;   /* arguments */
+	u32 nparams;       /* constants after the value */
+	enum dt_tag proto; /* wrong number of arguments */
 	bool (*params)(struct dt_compile *c, const struct dt_stmt *s, s64 *p);
 	enum dt_tag match[4]; /* a parameter differs from the first use's */
 };
@@ -134,11 +135,21 @@ static const struct function functions[] = {
 	{ .kind = DTRACEAGG_SUM, .least = 1, .most = 1, .proto = D_PROTO_LEN },
 	{ .kind = DTRACEAGG_STDDEV, .least = 1, .most = 1, .proto = D_PROTO_LEN },
 	{ .kind = DTRACEAGG_QUANTIZE, .least = 1, .most = 2, .proto = D_QUANT_PROTO },
-	{ .kind = DTRACEAGG_LQUANTIZE, .least = 3, .most = 5, .nparams = 3, .proto = D_PROTO_LEN,
-	  .params = lquantize_params, .match = { D_LQUANT_MATCHBASE, D_LQUANT_MATCHLIM, D_LQUANT_MATCHSTEP } },
-	{ .kind = DTRACEAGG_LLQUANTIZE, .least = 5, .most = 6, .nparams = 4, .proto = D_PROTO_LEN,
+	{ .kind = DTRACEAGG_LQUANTIZE,
+	  .least = 3,
+	  .most = 5,
+	  .nparams = 3,
+	  .proto = D_PROTO_LEN,
+	  .params = lquantize_params,
+	  .match = { D_LQUANT_MATCHBASE, D_LQUANT_MATCHLIM, D_LQUANT_MATCHSTEP } },
+	{ .kind = DTRACEAGG_LLQUANTIZE,
+	  .least = 5,
+	  .most = 6,
+	  .nparams = 4,
+	  .proto = D_PROTO_LEN,
 	  .params = llquantize_params,
-	  .match = { D_LLQUANT_MATCHFACTOR, D_LLQUANT_MATCHLMAG, D_LLQUANT_MATCHHMAG, D_LLQUANT_MATCHSTEPS } },
+	  .match = { D_LLQUANT_MATCHFACTOR, D_LLQUANT_MATCHLMAG, D_LLQUANT_MATCHHMAG,
+		     D_LLQUANT_MATCHSTEPS } },
 };
 
 static const struct function *find_function(int kind)
@@ -156,9 +167,12 @@ static bool check_args(struct dt_compile *c, struct dt_stmt *s, const struct fun
 	u32 i;
 
 	if (s->nargs < f->least || s->nargs > f->most) {
-		dt_err(c, f->proto, s->loc, "%s( ) prototype mismatch: %u arg%s passed, %s%u expected", s->act->name,
+		dt_err(c, f->proto, s->loc,
+		       "%s( ) prototype mismatch: %u arg%s passed, %s%u expected", s->act->name,
 		       s->nargs, s->nargs == 1 ? "" : "s",
-		       f->least == f->most ? "" : s->nargs < f->least ? "at least " : "at most ",
+		       f->least == f->most ? "" :
+		       s->nargs < f->least ? "at least " :
+					     "at most ",
 		       s->nargs < f->least ? f->least : f->most);
 		return false;
 	}
@@ -182,8 +196,9 @@ static bool check_value(struct dt_compile *c, struct dt_stmt *s, const struct fu
 	if (!s->nargs)
 		return true;
 	if (!dt_type_is_scalar(s->args[0]->type)) {
-		dt_err(c, D_AGG_SCALAR, s->args[0]->loc, "%s( ) argument #1 must be of scalar type, not \"%s\"",
-		       s->act->name, dt_tstr(c, s->args[0]->type));
+		dt_err(c, D_AGG_SCALAR, s->args[0]->loc,
+		       "%s( ) argument #1 must be of scalar type, not \"%s\"", s->act->name,
+		       dt_tstr(c, s->args[0]->type));
 		return false;
 	}
 	s->args[0] = wide(c, s->args[0]);
@@ -192,7 +207,8 @@ static bool check_value(struct dt_compile *c, struct dt_stmt *s, const struct fu
 		return true;
 	if (!dt_type_is_int(inc->type)) {
 		dt_err(c, f->proto == D_QUANT_PROTO ? D_QUANT_PROTO : D_PROTO_ARG, inc->loc,
-		       "the increment of %s( ) must be an integer, not \"%s\"", s->act->name, dt_tstr(c, inc->type));
+		       "the increment of %s( ) must be an integer, not \"%s\"", s->act->name,
+		       dt_tstr(c, inc->type));
 		return false;
 	}
 	s->args[1] = wide(c, inc);
@@ -200,24 +216,27 @@ static bool check_value(struct dt_compile *c, struct dt_stmt *s, const struct fu
 	return true;
 }
 
-static bool params_match(struct dt_compile *c, const struct dt_stmt *s, const struct function *f, const s64 *p)
+static bool params_match(struct dt_compile *c, const struct dt_stmt *s, const struct function *f,
+			 const s64 *p)
 {
 	static const char *const names[2][4] = { { "base", "limit", "step", "" },
-						 { "factor", "low magnitude", "high magnitude", "steps" } };
+						 { "factor", "low magnitude", "high magnitude",
+						   "steps" } };
 	u32 i;
 
 	for (i = 0; i < f->nparams; i++) {
 		if (s->agg->param[i] == p[i])
 			continue;
-		dt_err(c, f->match[i], s->loc, "%s( ) %s does not match that of an earlier @%s: %lld, not %lld",
-		       s->act->name, names[f->nparams == 4][i], s->agg->name, (long long)s->agg->param[i],
-		       (long long)p[i]);
+		dt_err(c, f->match[i], s->loc,
+		       "%s( ) %s does not match that of an earlier @%s: %lld, not %lld",
+		       s->act->name, names[f->nparams == 4][i], s->agg->name,
+		       (long long)s->agg->param[i], (long long)p[i]);
 		return false;
 	}
 	return true;
 }
 
-/* ---- the statement --------------------------------------------------------------------------------------------------- */
+/* ---- the statement ------------------------------------------------------------------------- */
 
 static bool check_keys(struct dt_compile *c, struct dt_stmt *s)
 {
@@ -231,8 +250,8 @@ static bool check_keys(struct dt_compile *c, struct dt_stmt *s)
 	return ok;
 }
 
-static void set_agg(struct dt_compile *c, struct dt_stmt *s, const struct function *f, const char *name,
-		    struct dt_loc loc)
+static void set_agg(struct dt_compile *c, struct dt_stmt *s, const struct function *f,
+		    const char *name, struct dt_loc loc)
 {
 	struct dt_aggvar *a = s->agg = dt_bind_agg(c, name, loc, true);
 	bool first = !a->func;
@@ -243,7 +262,8 @@ static void set_agg(struct dt_compile *c, struct dt_stmt *s, const struct functi
 	if (!check_value(c, s, f))
 		return;
 	if (!first && a->func != f->kind) {
-		dt_err(c, D_AGG_REDEF, s->loc, "aggregation redefined: @%s = %s( ), before it was %s( )", name,
+		dt_err(c, D_AGG_REDEF, s->loc,
+		       "aggregation redefined: @%s = %s( ), before it was %s( )", name,
 		       s->act->name, dt_agg_function_name(a->func));
 		return;
 	}
@@ -251,8 +271,8 @@ static void set_agg(struct dt_compile *c, struct dt_stmt *s, const struct functi
 		memcpy(a->param, p, sizeof(p));
 	else if (!params_match(c, s, f, p))
 		return;
-	if (dt_check_tuple(c, dt_arena_printf(c->a, "@%s", name), &a->keys, &a->nkeys, first, s->keys, s->nkeys,
-			   loc))
+	if (dt_check_tuple(c, dt_arena_printf(c->a, "@%s", name), &a->keys, &a->nkeys, first,
+			   s->keys, s->nkeys, loc))
 		a->func = f->kind;
 }
 
@@ -271,7 +291,8 @@ static void rules(struct dt_compile *c, const struct dt_stmt *s, const char *nam
 	if (c->did_commit)
 		dt_err(c, D_AGG_COMM, s->loc, "aggregating into @%s may not follow commit( )", name);
 	else if (c->did_spec)
-		dt_err(c, D_AGG_SPEC, s->loc, "aggregating into @%s may not follow speculate( )", name);
+		dt_err(c, D_AGG_SPEC, s->loc, "aggregating into @%s may not follow speculate( )",
+		       name);
 }
 
 void dt_check_agg(struct dt_compile *c, struct dt_stmt *s)
@@ -285,7 +306,8 @@ void dt_check_agg(struct dt_compile *c, struct dt_stmt *s)
 		l = l->l;
 	}
 	if (l->op != N_AGG) {
-		dt_err(c, D_AGG_MDIM, s->expr->l->loc, "improper use of two indexes: an aggregation takes one list of keys");
+		dt_err(c, D_AGG_MDIM, s->expr->l->loc,
+		       "improper use of two indexes: an aggregation takes one list of keys");
 		return;
 	}
 	s->act = r->op == N_CALLNAME ? dt_bind_action(r->str) : NULL;
@@ -295,7 +317,8 @@ void dt_check_agg(struct dt_compile *c, struct dt_stmt *s)
 	}
 	if (!s->act || !(s->act->flags & DT_AF_AGG)) {
 		dt_err(c, D_AGG_FUNC, r->loc,
-		       "@%s must be assigned an aggregating function: count( ), sum( ), quantize( ) ...", l->str);
+		       "@%s must be assigned an aggregating function: count( ), sum( ), quantize( ) ...",
+		       l->str);
 		return;
 	}
 	s->kind = S_AGG;

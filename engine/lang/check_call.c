@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * check_call.c - calls: subroutines and actions, their arguments, and which may follow which in a clause.
+ * check_call.c - calls: subroutines and actions, their arguments, and which may follow which in a
+ * clause.
  */
 #include <string.h>
 
@@ -20,7 +21,7 @@ static bool is_kind(const struct dt_node *n, enum dt_kind kind)
 	return t && t->kind == kind;
 }
 
-/* ---- arguments by letter (subrs.def) ---------------------------------------------------------------------- */
+/* ---- arguments by letter (subrs.def) ------------------------------------------------------- */
 
 /* An argument made what its letter says; false: it cannot be. */
 static bool fit_arg(struct dt_compile *c, struct dt_node **arg, char letter)
@@ -49,9 +50,7 @@ static bool fit_arg(struct dt_compile *c, struct dt_node **arg, char letter)
 		if (dt_type_is_int((*arg)->type))
 			*arg = dt_cast(c, *arg, dt_basic(c, DT_T_UINTPTR));
 		return dt_type_is_scalar((*arg)->type);
-	case 'P':
-		*arg = dt_decay(c, n);
-		return dt_type_is_pointer((*arg)->type) || dt_is_zero(n);
+	case 'P': *arg = dt_decay(c, n); return dt_type_is_pointer((*arg)->type) || dt_is_zero(n);
 	default: return !is_kind(n, DT_VOID) && !is_kind(n, DT_DYN);
 	}
 }
@@ -73,15 +72,20 @@ static const char *hint(const struct dt_node *n, char letter)
 	if (letter != 's')
 		return "";
 	return dt_is_user_pointer(n->type) ? "; use copyinstr( )" :
-	       dt_type_is_scalar(n->type)  ? "; use stringof( ) or copyinstr( )" : "";
+	       dt_type_is_scalar(n->type)  ? "; use stringof( ) or copyinstr( )" :
+					     "";
 }
 
-static bool count_ok(struct dt_compile *c, const char *name, u32 nargs, u32 least, u32 most, struct dt_loc loc)
+static bool count_ok(struct dt_compile *c, const char *name, u32 nargs, u32 least, u32 most,
+		     struct dt_loc loc)
 {
 	if (nargs >= least && nargs <= most)
 		return true;
-	dt_err(c, D_PROTO_LEN, loc, "%s( ) prototype mismatch: %u arg%s passed, %s%u expected", name, nargs,
-	       nargs == 1 ? "" : "s", least == most ? "" : nargs < least ? "at least " : "at most ",
+	dt_err(c, D_PROTO_LEN, loc, "%s( ) prototype mismatch: %u arg%s passed, %s%u expected",
+	       name, nargs, nargs == 1 ? "" : "s",
+	       least == most ? "" :
+	       nargs < least ? "at least " :
+			       "at most ",
 	       nargs < least ? least : most);
 	return false;
 }
@@ -104,14 +108,15 @@ static bool fit_args(struct dt_compile *c, const char *name, const char *letters
 		if (fit_arg(c, &args[i], letters[i]))
 			continue;
 		dt_err(c, D_PROTO_ARG, was->loc,
-		       "%s( ) argument #%u is incompatible with prototype: prototype: %s, argument: %s%s", name,
-		       i + 1, letter_text(letters[i]), dt_tstr(c, was->type), hint(was, letters[i]));
+		       "%s( ) argument #%u is incompatible with prototype: prototype: %s, argument: %s%s",
+		       name, i + 1, letter_text(letters[i]), dt_tstr(c, was->type),
+		       hint(was, letters[i]));
 		ok = false;
 	}
 	return ok;
 }
 
-/* ---- subroutines --------------------------------------------------------------------------------------------- */
+/* ---- subroutines --------------------------------------------------------------------------- */
 
 static u32 result_bound(const struct dt_node *n)
 {
@@ -140,7 +145,7 @@ static struct dt_node *check_subr(struct dt_compile *c, struct dt_node *n, const
 	struct dt_type *t = dt_type_text(c, s->type);
 
 	if (s->flags & DT_SF_PENDING)
-		dt_pend(c, D_UNKNOWN, n->loc, s->name);
+		dt_pend(c, n->loc, s->name);
 	if (!ok || !t)
 		return dt_poison(c, n);
 	n->op = N_CALL;
@@ -150,15 +155,15 @@ static struct dt_node *check_subr(struct dt_compile *c, struct dt_node *n, const
 	return typed(n, t);
 }
 
-/* ---- stack() and sym() families ----------------------------------------------------------------------------------- */
+/* ---- stack() and sym() families ------------------------------------------------------------ */
 
 static bool positive_const(const struct dt_node *n)
 {
 	return n->op == N_INT && dt_type_is_int(n->type) && (s64)n->val > 0;
 }
 
-static bool check_stack(struct dt_compile *c, const struct dt_action *act, struct dt_node **args, u32 nargs,
-			struct dt_loc loc)
+static bool check_stack(struct dt_compile *c, const struct dt_action *act, struct dt_node **args,
+			u32 nargs, struct dt_loc loc)
 {
 	bool user = act->id != DT_A_STACK;
 	u32 i;
@@ -174,7 +179,8 @@ static bool check_stack(struct dt_compile *c, const struct dt_action *act, struc
 			return false;
 		if (i == 0 && !(positive_const(args[0]) && args[0]->val <= INT32_MAX)) {
 			dt_err(c, user ? D_USTACK_FRAMES : D_STACK_SIZE, args[0]->loc,
-			       "%s( ) argument #1 must be a non-zero positive integer constant", act->name);
+			       "%s( ) argument #1 must be a non-zero positive integer constant",
+			       act->name);
 			return false;
 		}
 		if (i == 1 && !(args[1]->op == N_INT && dt_type_is_int(args[1]->type) &&
@@ -205,18 +211,19 @@ static enum dt_basic key_type(const struct dt_action *act)
 	}
 }
 
-static bool check_key_args(struct dt_compile *c, const struct dt_action *act, struct dt_node **args, u32 nargs,
-			   struct dt_loc loc)
+static bool check_key_args(struct dt_compile *c, const struct dt_action *act, struct dt_node **args,
+			   u32 nargs, struct dt_loc loc)
 {
 	return is_stack(act) ? check_stack(c, act, args, nargs, loc) :
 			       fit_args(c, act->name, "p", 1, args, nargs, loc);
 }
 
 /* stack(), usym(x) ... as a value */
-static struct dt_node *check_key_act(struct dt_compile *c, struct dt_node *n, const struct dt_action *act)
+static struct dt_node *check_key_act(struct dt_compile *c, struct dt_node *n,
+				     const struct dt_action *act)
 {
 	if (act->flags & DT_AF_PENDING)
-		dt_pend(c, D_UNKNOWN, n->loc, act->name);
+		dt_pend(c, n->loc, act->name);
 	if (!check_key_args(c, act, n->args, n->nargs, n->loc))
 		return dt_poison(c, n);
 	n->op = N_CALL;
@@ -224,7 +231,7 @@ static struct dt_node *check_key_act(struct dt_compile *c, struct dt_node *n, co
 	return typed(n, dt_basic(c, key_type(act)));
 }
 
-/* ---- calls in expressions ----------------------------------------------------------------------------------------------- */
+/* ---- calls in expressions ------------------------------------------------------------------ */
 
 static struct dt_node *no_function(struct dt_compile *c, struct dt_node *n)
 {
@@ -236,7 +243,8 @@ static struct dt_node *no_function(struct dt_compile *c, struct dt_node *n)
 	else if (dt_bind_var(c, DT_GLOBAL, n->str, n->loc, false) || dt_bind_builtin(n->str, &argn))
 		kind = "variable";
 	if (kind)
-		dt_err(c, D_FUNC_IDKIND, n->loc, "%s '%s' may not be referenced as a function", kind, n->str);
+		dt_err(c, D_FUNC_IDKIND, n->loc, "%s '%s' may not be referenced as a function",
+		       kind, n->str);
 	else
 		dt_err(c, D_FUNC_UNDEF, n->loc, "undefined function name: %s", n->str);
 	return dt_poison(c, n);
@@ -262,7 +270,7 @@ struct dt_node *dt_check_call(struct dt_compile *c, struct dt_node *n, bool key)
 	return dt_poison(c, n);
 }
 
-/* ---- what may follow what ---------------------------------------------------------------------------------------------------- */
+/* ---- what may follow what ------------------------------------------------------------------ */
 
 void dt_rule_rec(struct dt_compile *c, struct dt_loc loc, const char *what)
 {
@@ -290,19 +298,21 @@ static void rules(struct dt_compile *c, const struct dt_stmt *s)
 		rule_speculate(c, s->loc);
 	if (act->id == DT_A_COMMIT) {
 		if (c->did_rec)
-			dt_err(c, D_COMM_DREC, s->loc, "commit( ) may not follow data-recording actions");
+			dt_err(c, D_COMM_DREC, s->loc,
+			       "commit( ) may not follow data-recording actions");
 		c->did_commit = true;
 	}
 	if (c->did_spec && act->id == DT_A_EXIT)
 		dt_err(c, D_EXIT_SPEC, s->loc, "exit( ) may not follow speculate( )");
 	else if (c->did_spec && act->flags & DT_AF_DESTRUCTIVE)
-		dt_err(c, D_ACT_SPEC, s->loc, "%s( ) may not follow speculate( ): destructive actions cannot be undone",
+		dt_err(c, D_ACT_SPEC, s->loc,
+		       "%s( ) may not follow speculate( ): destructive actions cannot be undone",
 		       act->name);
 	if (act->flags & DT_AF_REC)
 		dt_rule_rec(c, s->loc, act->name);
 }
 
-/* ---- actions as statements ------------------------------------------------------------------------------------------------------- */
+/* ---- actions as statements ----------------------------------------------------------------- */
 
 static void act_trace(struct dt_compile *c, struct dt_stmt *s)
 {
@@ -337,8 +347,8 @@ static void act_tracemem(struct dt_compile *c, struct dt_stmt *s)
 	u32 i;
 
 	if (s->nargs < 2 || s->nargs > 3) {
-		dt_err(c, D_TRACEMEM_ARGS, s->loc, "tracemem( ) prototype mismatch: expected 2 or 3 args, %u passed",
-		       s->nargs);
+		dt_err(c, D_TRACEMEM_ARGS, s->loc,
+		       "tracemem( ) prototype mismatch: expected 2 or 3 args, %u passed", s->nargs);
 		return;
 	}
 	for (i = 0; i < s->nargs; i++) {
@@ -354,7 +364,8 @@ static void act_tracemem(struct dt_compile *c, struct dt_stmt *s)
 		dt_err(c, D_TRACEMEM_SIZE, s->args[1]->loc,
 		       "tracemem( ) argument #2 must be a non-zero positive integer constant");
 	else if (s->nargs == 3 && !fit_arg(c, &s->args[2], 'i'))
-		dt_err(c, D_TRACEMEM_DYNSIZE, s->args[2]->loc, "tracemem( ) argument #3 must be an integer, not \"%s\"",
+		dt_err(c, D_TRACEMEM_DYNSIZE, s->args[2]->loc,
+		       "tracemem( ) argument #3 must be an integer, not \"%s\"",
 		       dt_tstr(c, s->args[2]->type));
 }
 
@@ -364,8 +375,10 @@ struct dt_aggvar *dt_agg_arg(struct dt_compile *c, struct dt_stmt *s, u32 i, enu
 	struct dt_node *n = s->args[i];
 
 	if (n->op != N_AGG)
-		return dt_err(c, not_agg, n->loc, "%s( ) argument #%u must be an aggregation%s", s->act->name, i + 1,
-			      n->op == N_SUBSCRIPT && n->l->op == N_AGG ? " as a whole, without keys" : "");
+		return dt_err(c, not_agg, n->loc, "%s( ) argument #%u must be an aggregation%s",
+			      s->act->name, i + 1 + (s->format != NULL),
+			      n->op == N_SUBSCRIPT && n->l->op == N_AGG ? " as a whole, without keys" :
+									  "");
 	n->agg = dt_bind_agg(c, n->str, n->loc, false);
 	if (!n->agg || !n->agg->func)
 		return dt_err(c, undefined, n->loc, "undefined aggregation: @%s", n->str);
@@ -377,8 +390,8 @@ static void scalar_arg(struct dt_compile *c, struct dt_stmt *s, u32 i, enum dt_t
 {
 	s->args[i] = dt_check_expr(c, s->args[i]);
 	if (!dt_is_poison(s->args[i]) && !fit_arg(c, &s->args[i], 'i'))
-		dt_err(c, tag, s->args[i]->loc, "%s( ) argument #%u must be an integer, not \"%s\"", s->act->name,
-		       i + 1, dt_tstr(c, s->args[i]->type));
+		dt_err(c, tag, s->args[i]->loc, "%s( ) argument #%u must be an integer, not \"%s\"",
+		       s->act->name, i + 1, dt_tstr(c, s->args[i]->type));
 }
 
 static void act_clear(struct dt_compile *c, struct dt_stmt *s)
@@ -386,14 +399,15 @@ static void act_clear(struct dt_compile *c, struct dt_stmt *s)
 	if (s->nargs == 1)
 		dt_agg_arg(c, s, 0, D_CLEAR_AGGARG, D_CLEAR_AGGBAD);
 	else
-		dt_err(c, D_CLEAR_PROTO, s->loc, "clear( ) prototype mismatch: %u args passed, 1 expected", s->nargs);
+		dt_err(c, D_CLEAR_PROTO, s->loc,
+		       "clear( ) prototype mismatch: %u args passed, 1 expected", s->nargs);
 }
 
 static void act_trunc(struct dt_compile *c, struct dt_stmt *s)
 {
 	if (s->nargs < 1 || s->nargs > 2)
-		dt_err(c, D_TRUNC_PROTO, s->loc, "trunc( ) prototype mismatch: %u args passed, 1 or 2 expected",
-		       s->nargs);
+		dt_err(c, D_TRUNC_PROTO, s->loc,
+		       "trunc( ) prototype mismatch: %u args passed, 1 or 2 expected", s->nargs);
 	else if (dt_agg_arg(c, s, 0, D_TRUNC_AGGARG, D_TRUNC_AGGBAD) && s->nargs == 2)
 		scalar_arg(c, s, 1, D_TRUNC_SCALAR);
 }
@@ -403,8 +417,9 @@ static void act_normalize(struct dt_compile *c, struct dt_stmt *s)
 	u32 want = s->act->id == DT_A_NORMALIZE ? 2 : 1;
 
 	if (s->nargs != want)
-		dt_err(c, D_NORMALIZE_PROTO, s->loc, "%s( ) prototype mismatch: %u args passed, %u expected",
-		       s->act->name, s->nargs, want);
+		dt_err(c, D_NORMALIZE_PROTO, s->loc,
+		       "%s( ) prototype mismatch: %u args passed, %u expected", s->act->name,
+		       s->nargs, want);
 	else if (dt_agg_arg(c, s, 0, D_NORMALIZE_AGGARG, D_NORMALIZE_AGGBAD) && want == 2)
 		scalar_arg(c, s, 1, D_NORMALIZE_SCALAR);
 }
@@ -421,11 +436,11 @@ static const struct {
 	const char *letters;
 	u32 least;
 } plain[] = {
-	{ DT_A_BREAKPOINT, "", 0 }, { DT_A_CHILL, "i", 1 },	  { DT_A_COMMIT, "i", 1 },
+	{ DT_A_BREAKPOINT, "", 0 }, { DT_A_CHILL, "i", 1 },        { DT_A_COMMIT, "i", 1 },
 	{ DT_A_COPYOUT, "Ppi", 3 }, { DT_A_COPYOUTSTR, "spi", 3 }, { DT_A_DISCARD, "i", 1 },
-	{ DT_A_FTRUNCATE, "", 0 },  { DT_A_PANIC, "", 0 },	  { DT_A_PCAP, "Pi", 2 },
-	{ DT_A_PRINT, "a", 1 },	    { DT_A_PRINTM, "iP", 2 },	  { DT_A_RAISE, "i", 1 },
-	{ DT_A_RETURN, "i", 1 },    { DT_A_SPECULATE, "i", 1 },	  { DT_A_STOP, "", 0 },
+	{ DT_A_FTRUNCATE, "", 0 },  { DT_A_PANIC, "", 0 },         { DT_A_PCAP, "Pi", 2 },
+	{ DT_A_PRINT, "a", 1 },     { DT_A_PRINTM, "iP", 2 },      { DT_A_RAISE, "i", 1 },
+	{ DT_A_RETURN, "i", 1 },    { DT_A_SPECULATE, "i", 1 },    { DT_A_STOP, "", 0 },
 };
 
 static void act_plain(struct dt_compile *c, struct dt_stmt *s)
@@ -434,22 +449,26 @@ static void act_plain(struct dt_compile *c, struct dt_stmt *s)
 
 	for (i = 0; i < DT_NELEM(plain); i++)
 		if (plain[i].id == s->act->id)
-			fit_args(c, s->act->name, plain[i].letters, plain[i].least, s->args, s->nargs, s->loc);
+			fit_args(c, s->act->name, plain[i].letters, plain[i].least, s->args,
+				 s->nargs, s->loc);
 }
 
 static const struct {
 	int id;
 	void (*fn)(struct dt_compile *c, struct dt_stmt *s);
 } special[] = {
-	{ DT_A_TRACE, act_trace },	   { DT_A_EXIT, act_exit },	    { DT_A_TRACEMEM, act_tracemem },
-	{ DT_A_CLEAR, act_clear },	   { DT_A_TRUNC, act_trunc },	    { DT_A_NORMALIZE, act_normalize },
-	{ DT_A_DENORMALIZE, act_normalize }, { DT_A_SETOPT, act_setopt },   { DT_A_PRINTF, dt_check_printf },
-	{ DT_A_SYSTEM, dt_check_printf },  { DT_A_FREOPEN, dt_check_printf }, { DT_A_PRINTA, dt_check_printa },
+	{ DT_A_TRACE, act_trace },           { DT_A_EXIT, act_exit },
+	{ DT_A_TRACEMEM, act_tracemem },     { DT_A_CLEAR, act_clear },
+	{ DT_A_TRUNC, act_trunc },           { DT_A_NORMALIZE, act_normalize },
+	{ DT_A_DENORMALIZE, act_normalize }, { DT_A_SETOPT, act_setopt },
+	{ DT_A_PRINTF, dt_check_printf },    { DT_A_SYSTEM, dt_check_printf },
+	{ DT_A_FREOPEN, dt_check_printf },   { DT_A_PRINTA, dt_check_printa },
 };
 
 void dt_check_act(struct dt_compile *c, struct dt_stmt *s, const struct dt_action *act)
 {
-	void (*fn)(struct dt_compile *, struct dt_stmt *) = act->flags & DT_AF_KEY ? act_key : act_plain;
+	void (*fn)(struct dt_compile *, struct dt_stmt *) =
+		act->flags & DT_AF_KEY ? act_key : act_plain;
 	size_t i;
 
 	s->kind = S_ACT;
@@ -459,7 +478,7 @@ void dt_check_act(struct dt_compile *c, struct dt_stmt *s, const struct dt_actio
 	s->expr = NULL;
 	rules(c, s);
 	if (act->flags & DT_AF_PENDING)
-		dt_pend(c, D_UNKNOWN, s->loc, act->name);
+		dt_pend(c, s->loc, act->name);
 	if (act->flags & DT_AF_REC)
 		c->p->nrecs++;
 	for (i = 0; i < DT_NELEM(special); i++)

@@ -11,7 +11,7 @@ static enum dt_kind kind_of(const struct dt_type *t)
 	return dt_type_resolve((struct dt_type *)t)->kind;
 }
 
-/* ---- what a conversion takes --------------------------------------------------------------------------------- */
+/* ---- what a conversion takes --------------------------------------------------------------- */
 
 static bool takes_int(const struct dt_type *t)
 {
@@ -35,8 +35,8 @@ static bool takes_uaddr(const struct dt_type *t)
 
 static bool takes_string(const struct dt_type *t)
 {
-	return dt_type_is_string(t) || (dt_type_is_array(t) && dt_type_size(dt_type_resolve(
-								       (struct dt_type *)t)->ref) == 1);
+	return dt_type_is_string(t) ||
+	       (dt_type_is_array(t) && dt_type_size(dt_type_resolve((struct dt_type *)t)->ref) == 1);
 }
 
 static bool takes_time(const struct dt_type *t)
@@ -82,22 +82,23 @@ static const char *conv_text(struct dt_compile *c, const struct dt_conv *v)
 static const char *hint(const struct dt_conv *v, const struct dt_type *t)
 {
 	if (v->cls == DT_CONV_STR && dt_type_is_scalar(t))
-		return dt_is_user_pointer(t) ? "; use copyinstr( )" : "; use stringof( ) or copyinstr( )";
+		return dt_is_user_pointer(t) ? "; use copyinstr( )" :
+					       "; use stringof( ) or copyinstr( )";
 	return v->cls == DT_CONV_INT && dt_type_is_pointer(t) ? "; use %p" : "";
 }
 
-static bool conv_ok(struct dt_compile *c, const struct dt_conv *v, const struct dt_type *t, u32 argno,
-		    struct dt_loc loc, const char *name)
+static bool conv_ok(struct dt_compile *c, const struct dt_conv *v, const struct dt_type *t,
+		    u32 argno, struct dt_loc loc, const char *name)
 {
 	if (t->kind == DT_POISON || classes[v->cls].takes(t))
 		return true;
 	dt_err(c, D_PRINTF_ARG_TYPE, loc,
-	       "%s( ) argument #%u is incompatible with conversion %s, which takes %s: it is \"%s\"%s", name, argno,
-	       conv_text(c, v), classes[v->cls].what, dt_tstr(c, t), hint(v, t));
+	       "%s( ) argument #%u is incompatible with conversion %s, which takes %s: it is \"%s\"%s",
+	       name, argno, conv_text(c, v), classes[v->cls].what, dt_tstr(c, t), hint(v, t));
 	return false;
 }
 
-/* ---- the format ------------------------------------------------------------------------------------------------ */
+/* ---- the format ---------------------------------------------------------------------------- */
 
 static void drop_first(struct dt_stmt *s)
 {
@@ -110,16 +111,19 @@ const char *dt_take_format(struct dt_compile *c, struct dt_stmt *s)
 	struct dt_node *n;
 
 	if (!s->nargs)
-		return dt_err(c, D_PROTO_LEN, s->loc, "%s( ) prototype mismatch: 0 args passed, at least 1 expected",
+		return dt_err(c, D_PROTO_LEN, s->loc,
+			      "%s( ) prototype mismatch: 0 args passed, at least 1 expected",
 			      s->act->name);
 	n = dt_check_expr(c, s->args[0]);
 	if (dt_is_poison(n))
 		return NULL;
 	if (n->op != N_STR)
-		return dt_err(c, D_PRINTF_ARG_FMT, n->loc, "%s( ) argument #1 must be a constant format string, not \"%s\"",
+		return dt_err(c, D_PRINTF_ARG_FMT, n->loc,
+			      "%s( ) argument #1 must be a constant format string, not \"%s\"",
 			      s->act->name, dt_tstr(c, n->type));
 	if (!*n->str && s->act->id != DT_A_FREOPEN)
-		return dt_err(c, D_PRINTF_FMT_EMPTY, n->loc, "%s( ) format string may not be empty", s->act->name);
+		return dt_err(c, D_PRINTF_FMT_EMPTY, n->loc, "%s( ) format string may not be empty",
+			      s->act->name);
 	s->format = n->str;
 	drop_first(s);
 	return s->format;
@@ -135,7 +139,7 @@ static struct dt_fmt *parse_format(struct dt_compile *c, struct dt_stmt *s, stru
 	return f;
 }
 
-/* ---- printf ------------------------------------------------------------------------------------------------------- */
+/* ---- printf -------------------------------------------------------------------------------- */
 
 /* Where the walk over formats and arguments stands. */
 struct walk {
@@ -144,13 +148,15 @@ struct walk {
 	bool stop;
 };
 
-static void take_dynamic(struct dt_compile *c, struct walk *w, const struct dt_conv *v, const char *what)
+static void take_dynamic(struct dt_compile *c, struct walk *w, const struct dt_conv *v,
+			 const char *what)
 {
 	struct dt_stmt *s = w->s;
 	struct dt_node **arg;
 
 	if (w->next >= s->nargs) {
-		dt_err(c, D_PRINTF_DYN_PROTO, s->loc, "%s( ) prototype mismatch: conversion %s needs an argument for the %s *",
+		dt_err(c, D_PRINTF_DYN_PROTO, s->loc,
+		       "%s( ) prototype mismatch: conversion %s needs an argument for the %s *",
 		       s->act->name, conv_text(c, v), what);
 		w->stop = true;
 		return;
@@ -159,7 +165,8 @@ static void take_dynamic(struct dt_compile *c, struct walk *w, const struct dt_c
 	if (dt_is_poison(*arg))
 		return;
 	if (!dt_type_is_int((*arg)->type))
-		dt_err(c, D_PRINTF_DYN_TYPE, (*arg)->loc, "%s( ) argument #%u must be an integer for the %s *, not \"%s\"",
+		dt_err(c, D_PRINTF_DYN_TYPE, (*arg)->loc,
+		       "%s( ) argument #%u must be an integer for the %s *, not \"%s\"",
 		       s->act->name, w->next + 1, what, dt_tstr(c, (*arg)->type));
 	else
 		*arg = dt_cast(c, *arg, dt_basic(c, DT_T_INT));
@@ -171,13 +178,15 @@ static void take_arg(struct dt_compile *c, struct walk *w, const struct dt_conv 
 	struct dt_node **arg;
 
 	if (w->next >= s->nargs) {
-		dt_err(c, D_PRINTF_ARG_PROTO, s->loc, "%s( ) prototype mismatch: conversion %s needs an argument",
-		       s->act->name, conv_text(c, v));
+		dt_err(c, D_PRINTF_ARG_PROTO, s->loc,
+		       "%s( ) prototype mismatch: conversion %s needs an argument", s->act->name,
+		       conv_text(c, v));
 		w->stop = true;
 		return;
 	}
 	arg = &s->args[w->next++];
-	if (dt_is_poison(*arg) || !conv_ok(c, v, (*arg)->type, w->next + 1, (*arg)->loc, s->act->name))
+	if (dt_is_poison(*arg) ||
+	    !conv_ok(c, v, (*arg)->type, w->next + 1, (*arg)->loc, s->act->name))
 		return;
 	if (v->cls == DT_CONV_STR && dt_stringable(*arg))
 		*arg = dt_to_string(c, *arg);
@@ -190,8 +199,8 @@ static void check_conv(struct dt_compile *c, struct walk *w, const struct dt_con
 	if (v->cls == DT_CONV_LITERAL || w->stop)
 		return;
 	if (v->agg) {
-		dt_err(c, D_PRINTF_AGG_CONV, w->s->loc, "%s( ) conversion %s is only for printa( )", w->s->act->name,
-		       conv_text(c, v));
+		dt_err(c, D_PRINTF_AGG_CONV, w->s->loc, "%s( ) conversion %s is only for printa( )",
+		       w->s->act->name, conv_text(c, v));
 		w->stop = true;
 		return;
 	}
@@ -221,12 +230,12 @@ void dt_check_printf(struct dt_compile *c, struct dt_stmt *s)
 		check_conv(c, &w, &f->conv[i]);
 	if (!w.stop && w.next < s->nargs)
 		dt_err(c, D_PRINTF_ARG_EXTRA, s->args[w.next]->loc,
-		       "%s( ) prototype mismatch: only %u argument%s required by this format string", s->act->name,
-		       f->nargs, f->nargs == 1 ? "" : "s");
+		       "%s( ) prototype mismatch: only %u argument%s required by this format string",
+		       s->act->name, f->nargs, f->nargs == 1 ? "" : "s");
 	dt_fmt_free(f);
 }
 
-/* ---- printa ----------------------------------------------------------------------------------------------------------- */
+/* ---- printa -------------------------------------------------------------------------------- */
 
 static bool same_keys(const struct dt_aggvar *a, const struct dt_aggvar *b)
 {
@@ -246,7 +255,8 @@ static bool check_aggs(struct dt_compile *c, struct dt_stmt *s)
 	u32 i;
 
 	if (!s->nargs) {
-		dt_err(c, D_PRINTA_PROTO, s->loc, "printa( ) prototype mismatch: an aggregation is expected");
+		dt_err(c, D_PRINTA_PROTO, s->loc,
+		       "printa( ) prototype mismatch: an aggregation is expected");
 		return false;
 	}
 	for (i = 0; i < s->nargs; i++) {
@@ -254,8 +264,9 @@ static bool check_aggs(struct dt_compile *c, struct dt_stmt *s)
 		if (!a)
 			return false;
 		if (first && !same_keys(first, a)) {
-			dt_err(c, D_PRINTA_AGGKEY, s->args[i]->loc, "printa( ): the keys of @%s are not those of @%s",
-			       a->name, first->name);
+			dt_err(c, D_PRINTA_AGGKEY, s->args[i]->loc,
+			       "printa( ): the keys of @%s are not those of @%s", a->name,
+			       first->name);
 			return false;
 		}
 		first = first ? first : a;
@@ -274,7 +285,8 @@ static void check_printa_format(struct dt_compile *c, struct dt_stmt *s, const s
 		if (v->cls == DT_CONV_LITERAL)
 			continue;
 		if (v->dynwidth || v->dynprec) {
-			dt_err(c, D_PRINTF_DYN_PROTO, s->loc, "printa( ) conversion %s: there are no arguments for a *",
+			dt_err(c, D_PRINTF_DYN_PROTO, s->loc,
+			       "printa( ) conversion %s: there are no arguments for a *",
 			       conv_text(c, v));
 			return;
 		}
@@ -285,8 +297,9 @@ static void check_printa_format(struct dt_compile *c, struct dt_stmt *s, const s
 				return;
 			}
 		} else if (key >= a->nkeys) {
-			dt_err(c, D_PRINTF_ARG_PROTO, s->loc, "printa( ) conversion %s: @%s has only %u key%s",
-			       conv_text(c, v), a->name, a->nkeys, a->nkeys == 1 ? "" : "s");
+			dt_err(c, D_PRINTF_ARG_PROTO, s->loc,
+			       "printa( ) conversion %s: @%s has only %u key%s", conv_text(c, v),
+			       a->name, a->nkeys, a->nkeys == 1 ? "" : "s");
 			return;
 		} else {
 			key++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * check_ref.c - what stands for memory or a name: variables, built-ins, kernel symbols, members, elements.
+ * check_ref.c - what stands for memory or a name: variables, built-ins, kernel symbols, members,
+ * elements.
  */
 #include <string.h>
 
@@ -13,8 +14,8 @@ static struct dt_node *typed(struct dt_node *n, struct dt_type *t)
 	return n;
 }
 
-static struct dt_node *scoped_err(struct dt_compile *c, struct dt_node *n, enum dt_tag tag, const char *fmt,
-				  const char *what)
+static struct dt_node *scoped_err(struct dt_compile *c, struct dt_node *n, enum dt_tag tag,
+				  const char *fmt, const char *what)
 {
 	dt_err(c, tag, n->loc, fmt, what);
 	return dt_poison(c, n);
@@ -23,10 +24,11 @@ static struct dt_node *scoped_err(struct dt_compile *c, struct dt_node *n, enum 
 static const char *var_text(struct dt_compile *c, enum dt_scope scope, const char *name)
 {
 	return scope == DT_SELF ? dt_arena_printf(c->a, "self->%s", name) :
-	       scope == DT_THIS ? dt_arena_printf(c->a, "this->%s", name) : name;
+	       scope == DT_THIS ? dt_arena_printf(c->a, "this->%s", name) :
+				  name;
 }
 
-/* ---- memory of the traced process ------------------------------------------------------------------------ */
+/* ---- memory of the traced process ---------------------------------------------------------- */
 
 struct dt_type *dt_userland(struct dt_compile *c, struct dt_type *t)
 {
@@ -60,7 +62,7 @@ static struct dt_type *type_in_place(struct dt_compile *c, const struct dt_node 
 	return dt_type_pointer(c->ts, dt_userland(c, r->ref));
 }
 
-/* ---- kernel symbols ------------------------------------------------------------------------------------------ */
+/* ---- kernel symbols ------------------------------------------------------------------------ */
 
 static const struct dt_type *symbol_type(struct dt_compile *c, const char *name)
 {
@@ -78,32 +80,37 @@ static struct dt_node *check_symbol(struct dt_compile *c, struct dt_node *n, boo
 	struct dt_type *t;
 
 	if (!*name || strchr(mod, '`'))
-		return scoped_err(c, n, D_IDENT_UNDEF, "failed to resolve %s: not a kernel symbol", n->str);
+		return scoped_err(c, n, D_IDENT_UNDEF, "failed to resolve %s: not a kernel symbol",
+				  n->str);
 	if (!c->env->ksym || c->env->ksym(c->env->arg, mod, name, &n->val))
-		return scoped_err(c, n, D_IDENT_UNDEF, "failed to resolve %s: unknown symbol", n->str);
+		return scoped_err(c, n, D_IDENT_UNDEF, "failed to resolve %s: unknown symbol",
+				  n->str);
 	t = (struct dt_type *)symbol_type(c, name);
 	if (!t && want_type)
-		return scoped_err(c, n, D_SYM_NOTYPES,
-				  "no type information is available for %s: only its address (&) can be used",
-				  n->str);
+		return scoped_err(
+			c, n, D_SYM_NOTYPES,
+			"no type information is available for %s: only its address (&) can be used",
+			n->str);
 	n->op = N_KSYM;
 	n->lvalue = true;
 	return typed(n, t ? t : dt_basic(c, DT_T_VOID));
 }
 
-/* ---- identifiers ---------------------------------------------------------------------------------------------- */
+/* ---- identifiers --------------------------------------------------------------------------- */
 
-static struct dt_node *check_builtin(struct dt_compile *c, struct dt_node *n, const struct dt_builtin *b, u64 argn)
+static struct dt_node *check_builtin(struct dt_compile *c, struct dt_node *n,
+				     const struct dt_builtin *b, u64 argn)
 {
 	struct dt_type *t;
 
 	if (b->flags & DT_BF_ARRAY)
-		return scoped_err(c, n, D_ARR_BADREF, "%s[ ] is an array: it needs an index", b->name);
-	if (b->flags & DT_BF_PENDING)
-		dt_pend(c, D_VAR_UNSUP, n->loc, b->name);
+		return scoped_err(c, n, D_ARR_BADREF, "%s[ ] is an array: it needs an index",
+				  b->name);
+	if (b->flags & DT_BF_PENDING && !c->env->allow_pending)
+		return scoped_err(c, n, D_VAR_UNSUP, "variable %s is not supported yet", b->name);
 	t = dt_type_text(c, b->type);
 	if (!t)
-		return scoped_err(c, n, D_TYPE_ERR, "the type of %s is not known", b->name);
+		return scoped_err(c, n, D_UNKNOWN, "the type of %s is not known", b->name);
 	n->op = N_BUILTIN;
 	n->builtin = b;
 	n->val = argn;
@@ -125,7 +132,8 @@ static struct dt_node *use_var(struct dt_compile *c, struct dt_node *n, struct d
 }
 
 /* A name that stands for nothing is reported once. */
-static struct dt_node *undefined(struct dt_compile *c, struct dt_node *n, enum dt_tag tag, const char *fmt)
+static struct dt_node *undefined(struct dt_compile *c, struct dt_node *n, enum dt_tag tag,
+				 const char *fmt)
 {
 	enum dt_scope scope = (enum dt_scope)n->val;
 	struct dt_var *v = dt_bind_var(c, scope, n->str, n->loc, true);
@@ -139,6 +147,8 @@ static struct dt_node *check_enumerator(struct dt_compile *c, struct dt_node *n)
 	struct dt_type *t;
 	s64 val;
 
+	if (strcmp(n->str, "NULL") == 0)
+		return dt_int_node(c, 0, dt_type_pointer(c->ts, dt_basic(c, DT_T_VOID)), n->loc);
 	if (!dt_bind_enumerator(c, n->str, &val, &t))
 		return NULL;
 	t = dt_basic(c, val > INT32_MAX || val < INT32_MIN ? DT_T_LONG : DT_T_INT);
@@ -161,8 +171,8 @@ static struct dt_node *check_global(struct dt_compile *c, struct dt_node *n)
 	if (b)
 		return check_builtin(c, n, b, argn);
 	if (dt_bind_subr(n->str) || dt_bind_action(n->str))
-		return scoped_err(c, n, D_IDENT_BADREF, "function '%s' may not be referenced as a variable",
-				  n->str);
+		return scoped_err(c, n, D_IDENT_BADREF,
+				  "function '%s' may not be referenced as a variable", n->str);
 	e = check_enumerator(c, n);
 	return e ? e : undefined(c, n, D_IDENT_UNDEF, "failed to resolve %s: unknown variable name");
 }
@@ -172,8 +182,9 @@ struct dt_node *dt_check_ident(struct dt_compile *c, struct dt_node *n)
 	struct dt_var *v;
 
 	if (strchr(n->str, '`'))
-		return n->val == DT_GLOBAL ? check_symbol(c, n, true) :
-					     scoped_err(c, n, D_SYM_BADREF, "%s: a symbol is no variable", n->str);
+		return n->val == DT_GLOBAL ?
+			       check_symbol(c, n, true) :
+			       scoped_err(c, n, D_SYM_BADREF, "%s: a symbol is no variable", n->str);
 	if (n->val == DT_GLOBAL)
 		return check_global(c, n);
 	v = dt_bind_var(c, (enum dt_scope)n->val, n->str, n->loc, false);
@@ -181,7 +192,7 @@ struct dt_node *dt_check_ident(struct dt_compile *c, struct dt_node *n)
 		   undefined(c, n, D_VAR_UNDEF, "%s has not yet been declared or assigned");
 }
 
-/* ---- arrays with an index: args[], uregs[], associative ones, inlines -------------------------------------------- */
+/* ---- arrays with an index: args[], uregs[], associative ones, inlines ---------------------- */
 
 static bool check_args(struct dt_compile *c, struct dt_node *n)
 {
@@ -202,28 +213,32 @@ static struct dt_node *check_probe_arg(struct dt_compile *c, struct dt_node *n)
 	s64 at;
 
 	if (i->op != N_INT || !dt_type_is_int(i->type))
-		return scoped_err(c, n, D_ARGS_TYPE, "index of args[ ] must be an integer constant%s", "");
+		return scoped_err(c, n, D_ARGS_TYPE,
+				  "index of args[ ] must be an integer constant%s", "");
 	if (!dt_bind_args(c, n->loc))
 		return dt_poison(c, n);
 	at = (s64)i->val;
 	if (at < 0 || at >= c->args.argc) {
-		dt_err(c, D_ARGS_IDX, n->loc, "index %lld is out of range for args[ ]: the probe has %d argument%s",
+		dt_err(c, D_ARGS_IDX, n->loc,
+		       "index %lld is out of range for args[ ]: the probe has %d argument%s",
 		       (long long)at, c->args.argc, c->args.argc == 1 ? "" : "s");
 		return dt_poison(c, n);
 	}
 	t = dt_type_text(c, c->args.type[at]);
 	if (!t)
-		return scoped_err(c, n, D_ARGS_TYPE, "failed to resolve the type of the argument: %s",
-				  c->args.type[at]);
+		return scoped_err(c, n, D_ARGS_TYPE,
+				  "failed to resolve the type of the argument: %s", c->args.type[at]);
 	if (c->args.userland[at] && dt_type_is_pointer(t))
 		t = dt_type_pointer(c->ts, dt_userland(c, dt_type_resolve(t)->ref));
 	n->op = N_ARG;
 	n->val = (u64)c->args.from[at];
 	n->l = NULL;
+	n->nargs = 0;
 	return typed(n, t);
 }
 
-static struct dt_node *check_builtin_array(struct dt_compile *c, struct dt_node *n, const struct dt_builtin *b)
+static struct dt_node *check_builtin_array(struct dt_compile *c, struct dt_node *n,
+					   const struct dt_builtin *b)
 {
 	if (n->nargs != 1)
 		return scoped_err(c, n, D_PROTO_LEN, "%s[ ] takes one index", b->name);
@@ -232,12 +247,13 @@ static struct dt_node *check_builtin_array(struct dt_compile *c, struct dt_node 
 	if (b->id == DT_B_ARGS)
 		return check_probe_arg(c, n);
 	if (!dt_type_is_int(n->args[0]->type))
-		return scoped_err(c, n, D_PROTO_ARG, "the index of %s[ ] must be an integer", b->name);
-	if (n->args[0]->op == N_INT && n->args[0]->val > 255)
-		return scoped_err(c, n, b->id == DT_B_FDS ? D_ARR_BOUNDS : D_REGS_IDX, "index out of range for %s[ ]",
+		return scoped_err(c, n, D_PROTO_ARG, "the index of %s[ ] must be an integer",
 				  b->name);
-	if (b->flags & DT_BF_PENDING)
-		dt_pend(c, D_VAR_UNSUP, n->loc, b->name);
+	if (n->args[0]->op == N_INT && n->args[0]->val > 255)
+		return scoped_err(c, n, b->id == DT_B_FDS ? D_ARR_BOUNDS : D_REGS_IDX,
+				  "index out of range for %s[ ]", b->name);
+	if (b->flags & DT_BF_PENDING && !c->env->allow_pending)
+		return scoped_err(c, n, D_VAR_UNSUP, "variable %s[ ] is not supported yet", b->name);
 	n->op = N_BUILTIN;
 	n->builtin = b;
 	n->l = dt_cast(c, n->args[0], dt_basic(c, DT_T_INT64));
@@ -245,12 +261,13 @@ static struct dt_node *check_builtin_array(struct dt_compile *c, struct dt_node 
 	return typed(n, dt_type_text(c, b->type));
 }
 
-static struct dt_node *check_assoc(struct dt_compile *c, struct dt_node *n, struct dt_var *v, bool first)
+static struct dt_node *check_assoc(struct dt_compile *c, struct dt_node *n, struct dt_var *v,
+				   bool first)
 {
 	if (!check_args(c, n))
 		return dt_poison(c, n);
-	if (!dt_check_tuple(c, var_text(c, v->scope, v->name), &v->keys, &v->nkeys, first, n->args, n->nargs,
-			    n->loc))
+	if (!dt_check_tuple(c, var_text(c, v->scope, v->name), &v->keys, &v->nkeys, first, n->args,
+			    n->nargs, n->loc))
 		return dt_poison(c, n);
 	n->op = N_ASSOC;
 	n->var = v;
@@ -259,7 +276,8 @@ static struct dt_node *check_assoc(struct dt_compile *c, struct dt_node *n, stru
 	return typed(n, v->type);
 }
 
-/* x[...] where x is a name that wants an index of its own kind; NULL: it is memory like any other. */
+/* x[...] where x is a name that wants an index of its own kind; NULL: it is memory like any
+ * other. */
 static struct dt_node *check_named_array(struct dt_compile *c, struct dt_node *n)
 {
 	struct dt_node *name = n->l;
@@ -272,7 +290,8 @@ static struct dt_node *check_named_array(struct dt_compile *c, struct dt_node *n
 		return NULL;
 	in = name->val == DT_GLOBAL ? dt_bind_inline(c, name->str) : NULL;
 	if (in && in->array)
-		return check_args(c, n) ? dt_expand_inline(c, in, n, n->args, n->nargs) : dt_poison(c, n);
+		return check_args(c, n) ? dt_expand_inline(c, in, n, n->args, n->nargs) :
+					  dt_poison(c, n);
 	if (in)
 		return NULL;
 	v = dt_bind_var(c, (enum dt_scope)name->val, name->str, name->loc, false);
@@ -289,8 +308,8 @@ static struct dt_node *index_array(struct dt_compile *c, struct dt_node *n, cons
 {
 	if (n->r->op == N_INT && t->nelems &&
 	    (dt_type_is_signed(n->r->type) && (s64)n->r->val < 0 ? true : n->r->val >= t->nelems)) {
-		dt_err(c, D_ARR_BOUNDS, n->loc, "index %lld is out of bounds of \"%s\"", (long long)n->r->val,
-		       dt_tstr(c, n->l->type));
+		dt_err(c, D_ARR_BOUNDS, n->loc, "index %lld is out of bounds of \"%s\"",
+		       (long long)n->r->val, dt_tstr(c, n->l->type));
 		return dt_poison(c, n);
 	}
 	n->lvalue = n->l->lvalue;
@@ -300,7 +319,8 @@ static struct dt_node *index_array(struct dt_compile *c, struct dt_node *n, cons
 }
 
 /* The object behind a pointer must have a size. */
-static bool pointee_ok(struct dt_compile *c, struct dt_node *n, const struct dt_type *p, const char *op)
+static bool pointee_ok(struct dt_compile *c, struct dt_node *n, const struct dt_type *p,
+		       const char *op)
 {
 	const struct dt_type *ref = dt_type_resolve(p->ref);
 
@@ -309,7 +329,8 @@ static bool pointee_ok(struct dt_compile *c, struct dt_node *n, const struct dt_
 	else if (ref->kind == DT_FUNC)
 		scoped_err(c, n, D_DEREF_FUNC, "cannot dereference a pointer to a function%s", "");
 	else if (ref->kind == DT_FWD) {
-		dt_err(c, D_OP_INCOMPLETE, n->loc, "operator %s cannot be applied to a forward declaration: no %s definition is available",
+		dt_err(c, D_OP_INCOMPLETE, n->loc,
+		       "operator %s cannot be applied to a forward declaration: no %s definition is available",
 		       op, dt_tstr(c, ref));
 		dt_poison(c, n);
 	} else {
@@ -327,7 +348,8 @@ static struct dt_node *check_index(struct dt_compile *c, struct dt_node *n)
 		return dt_poison(c, n);
 	t = dt_type_resolve(n->l->type);
 	if (t->kind != DT_ARRAY && t->kind != DT_POINTER)
-		return scoped_err(c, n, D_ARR_BADREF, "operator [] cannot be applied to \"%s\": it is not an array",
+		return scoped_err(c, n, D_ARR_BADREF,
+				  "operator [] cannot be applied to \"%s\": it is not an array",
 				  dt_tstr(c, n->l->type));
 	if (n->nargs != 1)
 		return scoped_err(c, n, D_ARR_BADREF, "an element of \"%s\" is found by one index",
@@ -335,7 +357,8 @@ static struct dt_node *check_index(struct dt_compile *c, struct dt_node *n)
 	n->r = dt_decay(c, n->args[0]);
 	n->nargs = 0;
 	if (!dt_type_is_int(n->r->type))
-		return scoped_err(c, n, D_OP_INT, "an index must be an integer, not \"%s\"", dt_tstr(c, n->r->type));
+		return scoped_err(c, n, D_OP_INT, "an index must be an integer, not \"%s\"",
+				  dt_tstr(c, n->r->type));
 	n->op = N_INDEX;
 	n->r = dt_cast(c, n->r, dt_type_int(c->ts, 8, dt_type_is_signed(n->r->type)));
 	if (t->kind == DT_ARRAY)
@@ -356,21 +379,25 @@ struct dt_node *dt_check_subscript(struct dt_compile *c, struct dt_node *n)
 		return found;
 	if (n->l->op == N_AGG || (n->l->op == N_SUBSCRIPT && n->l->l && n->l->l->op == N_AGG)) {
 		if (n->l->op == N_SUBSCRIPT)
-			return scoped_err(c, n, D_AGG_MDIM, "improper use of two indexes: @%s takes one list of keys",
+			return scoped_err(c, n, D_AGG_MDIM,
+					  "improper use of two indexes: @%s takes one list of keys",
 					  n->l->l->str);
 		return typed(n, dt_basic(c, DT_T_DYN));
 	}
-	if (n->l->op == N_IDENT && n->l->val == DT_GLOBAL && !strchr(n->l->str, '`') && !n->l->checked &&
-	    !dt_bind_var(c, DT_GLOBAL, n->l->str, n->loc, false) && dt_bind_action(n->l->str))
-		return scoped_err(c, n, D_OP_ARRFUN, "operator [] cannot be applied to function '%s'", n->l->str);
+	if (n->l->op == N_IDENT && n->l->val == DT_GLOBAL && !strchr(n->l->str, '`') &&
+	    !n->l->checked && !dt_bind_var(c, DT_GLOBAL, n->l->str, n->loc, false) &&
+	    dt_bind_action(n->l->str))
+		return scoped_err(c, n, D_OP_ARRFUN,
+				  "operator [] cannot be applied to function '%s'", n->l->str);
 	return check_index(c, n);
 }
 
-/* ---- the left side of an assignment ----------------------------------------------------------------------------------- */
+/* ---- the left side of an assignment -------------------------------------------------------- */
 
 static struct dt_node *not_lvalue(struct dt_compile *c, struct dt_node *n)
 {
-	return scoped_err(c, n, D_OP_LVAL, "assignment requires a modifiable lvalue as an operand%s", "");
+	return scoped_err(c, n, D_OP_LVAL,
+			  "assignment requires a modifiable lvalue as an operand%s", "");
 }
 
 static struct dt_node *target_ident(struct dt_compile *c, struct dt_node *n)
@@ -385,16 +412,18 @@ static struct dt_node *target_ident(struct dt_compile *c, struct dt_node *n)
 		return not_lvalue(c, n);
 	v = dt_bind_var(c, scope, n->str, n->loc, false);
 	if (!v && scope == DT_GLOBAL && dt_bind_builtin(n->str, &argn))
-		return scoped_err(c, n, D_OP_WRITE, "built-in variable %s cannot be written to", n->str);
-	if (!v && scope == DT_GLOBAL && (dt_bind_subr(n->str) || dt_bind_action(n->str)))
-		return scoped_err(c, n, D_IDENT_BADREF, "function '%s' may not be referenced as a variable",
+		return scoped_err(c, n, D_OP_WRITE, "built-in variable %s cannot be written to",
 				  n->str);
+	if (!v && scope == DT_GLOBAL && (dt_bind_subr(n->str) || dt_bind_action(n->str)))
+		return scoped_err(c, n, D_IDENT_BADREF,
+				  "function '%s' may not be referenced as a variable", n->str);
 	if (!v)
 		v = dt_bind_var(c, scope, n->str, n->loc, true);
 	if (v->type && v->type->kind == DT_POISON)
 		return dt_poison(c, n);
 	if (v->assoc)
-		return scoped_err(c, n, D_OP_DYN, "associative array %s cannot be assigned as a whole",
+		return scoped_err(c, n, D_OP_DYN,
+				  "associative array %s cannot be assigned as a whole",
 				  var_text(c, scope, v->name));
 	n->op = N_VAR;
 	n->var = v;
@@ -411,14 +440,15 @@ static struct dt_node *target_assoc(struct dt_compile *c, struct dt_node *n)
 	u64 argn;
 
 	if (name->op != N_IDENT || strchr(name->str, '`') ||
-	    (scope == DT_GLOBAL && (dt_bind_inline(c, name->str) || dt_bind_action(name->str) ||
-				    dt_bind_subr(name->str))))
+	    (scope == DT_GLOBAL &&
+	     (dt_bind_inline(c, name->str) || dt_bind_action(name->str) || dt_bind_subr(name->str))))
 		return NULL;
 	v = dt_bind_var(c, scope, name->str, name->loc, false);
 	if (v)
 		return NULL; /* known: as when read */
 	if (scope == DT_GLOBAL && dt_bind_builtin(name->str, &argn))
-		return scoped_err(c, n, D_OP_WRITE, "built-in variable %s cannot be written to", name->str);
+		return scoped_err(c, n, D_OP_WRITE, "built-in variable %s cannot be written to",
+				  name->str);
 	if (scope == DT_THIS)
 		return scoped_err(c, n, D_ARR_LOCAL, "%s may not be used as an associative array",
 				  var_text(c, scope, name->str));
@@ -430,7 +460,8 @@ static struct dt_node *target_assoc(struct dt_compile *c, struct dt_node *n)
 	return n;
 }
 
-/* May this lvalue be written?  Variables may; memory behind pointers that the kernel gave may not. */
+/* May this lvalue be written?  Variables may; memory behind pointers that the kernel gave may
+ * not. */
 static bool writable(const struct dt_node *n)
 {
 	for (; n; n = n->l) {
@@ -469,11 +500,12 @@ struct dt_node *dt_check_target(struct dt_compile *c, struct dt_node *n)
 	if (!n->lvalue)
 		return not_lvalue(c, n);
 	if (!writable(n))
-		return scoped_err(c, n, D_OP_WRITE, "memory of the kernel or of a process cannot be written to%s", "");
+		return scoped_err(c, n, D_OP_WRITE,
+				  "memory of the kernel or of a process cannot be written to%s", "");
 	return n;
 }
 
-/* ---- members ------------------------------------------------------------------------------------------------------------ */
+/* ---- members ------------------------------------------------------------------------------- */
 
 static struct dt_node *deref_node(struct dt_compile *c, struct dt_node *p)
 {
@@ -502,12 +534,14 @@ static struct dt_node *member_base(struct dt_compile *c, struct dt_node *n)
 		t = dt_type_resolve(l->type);
 	}
 	if (!t || !dt_type_is_sou(t)) {
-		dt_err(c, D_OP_SOU, n->loc, "operator %s cannot be applied to \"%s\"; it must be applied to a %sstruct or union",
+		dt_err(c, D_OP_SOU, n->loc,
+		       "operator %s cannot be applied to \"%s\"; it must be applied to a %sstruct or union",
 		       arrow ? "->" : ".", dt_tstr(c, n->l->type), arrow ? "pointer to a " : "");
 		return NULL;
 	}
 	if (t->kind == DT_FWD) {
-		dt_err(c, D_OP_INCOMPLETE, n->loc, "operator %s cannot be applied to a forward declaration: no %s definition is available",
+		dt_err(c, D_OP_INCOMPLETE, n->loc,
+		       "operator %s cannot be applied to a forward declaration: no %s definition is available",
 		       arrow ? "->" : ".", dt_tstr(c, t));
 		return NULL;
 	}
@@ -530,7 +564,8 @@ struct dt_node *dt_check_member(struct dt_compile *c, struct dt_node *n)
 		return dt_poison(c, n);
 	m = dt_type_member(dt_type_resolve(base->type), n->str, &bit_off);
 	if (!m) {
-		dt_err(c, D_TYPE_MEMBER, n->loc, "%s is not a member of %s", n->str, dt_tstr(c, base->type));
+		dt_err(c, D_TYPE_MEMBER, n->loc, "%s is not a member of %s", n->str,
+		       dt_tstr(c, base->type));
 		return dt_poison(c, n);
 	}
 	n->op = N_MEMBER;
@@ -543,7 +578,7 @@ struct dt_node *dt_check_member(struct dt_compile *c, struct dt_node *n)
 	return n;
 }
 
-/* ---- * and & --------------------------------------------------------------------------------------------------------------- */
+/* ---- * and & ------------------------------------------------------------------------------- */
 
 struct dt_node *dt_check_deref(struct dt_compile *c, struct dt_node *n)
 {
@@ -555,7 +590,8 @@ struct dt_node *dt_check_deref(struct dt_compile *c, struct dt_node *n)
 	n->l = dt_decay(c, n->l);
 	t = dt_type_resolve(n->l->type);
 	if (t->kind != DT_POINTER)
-		return scoped_err(c, n, D_DEREF_NONPTR, "cannot dereference \"%s\": it is not a pointer",
+		return scoped_err(c, n, D_DEREF_NONPTR,
+				  "cannot dereference \"%s\": it is not a pointer",
 				  dt_tstr(c, n->l->type));
 	if (!pointee_ok(c, n, t, "*"))
 		return n;
@@ -584,13 +620,18 @@ struct dt_node *dt_check_addrof(struct dt_compile *c, struct dt_node *n)
 	if (dt_is_poison(n->l))
 		return dt_poison(c, n);
 	if (n->l->op == N_VAR || n->l->op == N_ASSOC || in_variable(n->l))
-		return scoped_err(c, n, D_ADDROF_VAR, "cannot take the address of a D variable or built-in%s", "");
+		return scoped_err(c, n, D_ADDROF_VAR,
+				  "cannot take the address of a D variable or built-in%s", "");
 	if (n->l->op == N_BUILTIN || n->l->op == N_ARG)
-		return scoped_err(c, n, D_ADDROF_VAR, "cannot take the address of a D variable or built-in%s", "");
+		return scoped_err(c, n, D_ADDROF_VAR,
+				  "cannot take the address of a D variable or built-in%s", "");
 	if (!n->l->lvalue)
-		return scoped_err(c, n, D_ADDROF_LVAL, "unacceptable operand for unary & operator: it is not in memory%s", "");
+		return scoped_err(c, n, D_ADDROF_LVAL,
+				  "unacceptable operand for unary & operator: it is not in memory%s",
+				  "");
 	if (n->l->op == N_MEMBER && n->l->bit_size)
-		return scoped_err(c, n, D_ADDROF_BITFIELD, "cannot take the address of bit-field %s", n->l->str);
+		return scoped_err(c, n, D_ADDROF_BITFIELD,
+				  "cannot take the address of bit-field %s", n->l->str);
 	if (n->l->op == N_DEREF)
 		return n->l->l;
 	t = n->l->type;
@@ -599,7 +640,7 @@ struct dt_node *dt_check_addrof(struct dt_compile *c, struct dt_node *n)
 	return typed(n, dt_type_pointer(c->ts, t));
 }
 
-/* ---- sizeof, offsetof ------------------------------------------------------------------------------------------------------- */
+/* ---- sizeof, offsetof ---------------------------------------------------------------------- */
 
 struct dt_node *dt_check_sizeof(struct dt_compile *c, struct dt_node *n)
 {
@@ -612,7 +653,8 @@ struct dt_node *dt_check_sizeof(struct dt_compile *c, struct dt_node *n)
 		if (dt_is_poison(n->l))
 			return dt_poison(c, n);
 		if (n->l->op == N_MEMBER && n->l->bit_size)
-			return scoped_err(c, n, D_SIZEOF_BITFIELD, "cannot apply sizeof to bit-field %s", n->l->str);
+			return scoped_err(c, n, D_SIZEOF_BITFIELD,
+					  "cannot apply sizeof to bit-field %s", n->l->str);
 		t = n->l->type;
 	}
 	r = dt_type_resolve(t);
@@ -621,7 +663,8 @@ struct dt_node *dt_check_sizeof(struct dt_compile *c, struct dt_node *n)
 	size = r->kind == DT_STRING ? c->env->strsize : dt_type_size(t);
 	if (r->kind == DT_VOID || r->kind == DT_FUNC || r->kind == DT_FWD || r->kind == DT_DYN ||
 	    r->kind == DT_STACK)
-		return scoped_err(c, n, D_SIZEOF_TYPE, "cannot apply sizeof to \"%s\": it has no known size",
+		return scoped_err(c, n, D_SIZEOF_TYPE,
+				  "cannot apply sizeof to \"%s\": it has no known size",
 				  dt_tstr(c, t));
 	return dt_int_node(c, size, dt_basic(c, DT_T_SIZE), n->loc);
 }
@@ -636,16 +679,18 @@ struct dt_node *dt_check_offsetof(struct dt_compile *c, struct dt_node *n)
 
 	for (;; p += len + 1) {
 		if (!dt_type_is_sou(t))
-			return scoped_err(c, n, D_OFFSETOF_TYPE, "offsetof operand must be a struct or union, not \"%s\"",
+			return scoped_err(c, n, D_OFFSETOF_TYPE,
+					  "offsetof operand must be a struct or union, not \"%s\"",
 					  dt_tstr(c, t));
 		len = strcspn(p, ".");
 		name = dt_arena_strndup(c->a, p, len);
 		if (dt_type_resolve(t)->kind == DT_FWD)
-			return scoped_err(c, n, D_OFFSETOF_TYPE, "offsetof operand %s is of incomplete type",
-					  dt_tstr(c, t));
+			return scoped_err(c, n, D_OFFSETOF_TYPE,
+					  "offsetof operand %s is of incomplete type", dt_tstr(c, t));
 		m = dt_type_member(dt_type_resolve(t), name, &bit_off);
 		if (!m) {
-			dt_err(c, D_TYPE_MEMBER, n->loc, "%s is not a member of %s", name, dt_tstr(c, t));
+			dt_err(c, D_TYPE_MEMBER, n->loc, "%s is not a member of %s", name,
+			       dt_tstr(c, t));
 			return dt_poison(c, n);
 		}
 		off += bit_off;
@@ -654,6 +699,7 @@ struct dt_node *dt_check_offsetof(struct dt_compile *c, struct dt_node *n)
 			break;
 	}
 	if (m->bit_size)
-		return scoped_err(c, n, D_OFFSETOF_BITFIELD, "cannot take the offset of bit-field %s", name);
+		return scoped_err(c, n, D_OFFSETOF_BITFIELD,
+				  "cannot take the offset of bit-field %s", name);
 	return dt_int_node(c, off / 8, dt_basic(c, DT_T_SIZE), n->loc);
 }

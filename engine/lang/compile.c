@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compile.c - a program from text to checked tree: the order of the stages, findings, and the one place where
- * running out of memory ends up.
+ * compile.c - a program from text to checked tree: the order of the stages, findings, and the one
+ * place where running out of memory ends up.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "lang/compile.h"
 
-/* ---- findings ---------------------------------------------------------------------------------------------- */
+/* ---- findings ------------------------------------------------------------------------------ */
 
 void *dt_err(struct dt_compile *c, enum dt_tag tag, struct dt_loc loc, const char *fmt, ...)
 {
@@ -33,11 +33,10 @@ void *dt_syntax(struct dt_compile *c, enum dt_tag tag, struct dt_loc loc, const 
 	return NULL;
 }
 
-void dt_pend(struct dt_compile *c, enum dt_tag tag, struct dt_loc loc, const char *what)
+void dt_pend(struct dt_compile *c, struct dt_loc loc, const char *what)
 {
 	struct dt_pending *p = dt_vec_push(c->a, &c->pending);
 
-	p->tag = tag;
 	p->loc = loc;
 	p->what = what;
 }
@@ -47,9 +46,7 @@ static void report_pending(struct dt_compile *c)
 	const struct dt_pending *p;
 
 	for (p = c->pending.v; p < c->pending.v + c->pending.n && !c->env->allow_pending; p++)
-		dt_err(c, p->tag, p->loc,
-		       p->tag == D_VAR_UNSUP ? "variable %s is not supported yet" : "%s( ) is not supported yet",
-		       p->what);
+		dt_err(c, D_UNKNOWN, p->loc, "%s( ) is not supported yet", p->what);
 }
 
 const char *dt_tstr(struct dt_compile *c, const struct dt_type *t)
@@ -70,10 +67,10 @@ void dt_put(struct dt_compile *c, struct dt_htab *t, const char *key, void *val)
 		dt_oom(c);
 }
 
-/* ---- programs -------------------------------------------------------------------------------------------------- */
+/* ---- programs ------------------------------------------------------------------------------ */
 
-struct dt_program *dt_program_new(struct dt_env *env, const char *name, const char *text, size_t len,
-				  dtrace_probespec_t spec)
+struct dt_program *dt_program_new(struct dt_env *env, const char *name, const char *text,
+				  size_t len, dtrace_probespec_t spec)
 {
 	struct dt_program *p;
 
@@ -104,12 +101,11 @@ void dt_program_free(struct dt_program *p)
 	free(p);
 }
 
-/* ---- the stages ------------------------------------------------------------------------------------------------- */
+/* ---- the stages ---------------------------------------------------------------------------- */
 
 static void check_empty(struct dt_compile *c)
 {
-	if (!c->items && !c->lx.dead && !c->p->diags.list.n && !(c->env->cflags & DTRACE_C_EMPTY) &&
-	    !c->names.typedefs.n && !c->names.tags.n && !c->names.enums.n)
+	if (!c->items && !c->declared && !c->p->diags.list.n && !(c->env->cflags & DTRACE_C_EMPTY))
 		dt_err(c, D_EMPTY, dt_lex_loc(c, 0, 0), "empty D program");
 }
 
@@ -120,7 +116,8 @@ static void check_macros(struct dt_compile *c)
 	for (i = 1; i < c->env->argc && !(c->env->cflags & DTRACE_C_ARGREF); i++)
 		if (!c->argused[i])
 			dt_err(c, D_MACRO_UNUSED, dt_lex_loc(c, 0, 0),
-			       "extraneous argument '%s' ($%d is not referenced)", c->env->argv[i], i);
+			       "extraneous argument '%s' ($%d is not referenced)", c->env->argv[i],
+			       i);
 }
 
 static void parse(struct dt_compile *c)

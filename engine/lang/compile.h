@@ -2,24 +2,24 @@
 /*
  * compile.h - one compilation: what the files of this folder share.  Nobody else includes it.
  *
- * The lexer reads on demand, since what a character means depends on where the parser stands (a probe
- * description, a predicate, a body).  After the first syntax error it gives end-of-file for ever, so the parser
- * unwinds by itself and reports once.  Running out of memory is the only non-local exit, caught in
- * dt_program_compile().
+ * The lexer reads on demand, since what a character means depends on where the parser stands (a
+ * probe description, a predicate, a body).  After the first syntax error it gives end-of-file for
+ * ever, so the parser unwinds by itself and reports once.  Running out of memory is the only
+ * non-local exit, caught in dt_program_compile().
  *
- * Names that a program introduces live in the compilation's own tables (struct dt_newnames) and move to the
- * handle's when all went well: a program that fails leaves nothing behind.
+ * Names that a program introduces live in the compilation's own tables (struct dt_newnames) and
+ * move to the handle's when all went well: a program that fails leaves nothing behind.
  */
 #ifndef DT_COMPILE_H
 #define DT_COMPILE_H
 
 #include "lang/lang.h"
 
-#define DT_MAX_DEPTH 1000  /* steps of recursion: two for a bracket, one for a unary operator */
-#define DT_MAX_HEIGHT 1000 /* height of an expression's tree: a + b + c + ... */
-#define DT_MAX_NODES 2000000 /* of a program, when inlines and translators have been put in */
+#define DT_MAX_DEPTH 1000   /* steps of recursion: two for a bracket, one for a unary operator */
+#define DT_MAX_HEIGHT 1000  /* height of an expression's tree: a + b + c + ... */
+#define DT_MAX_NODES 500000 /* of a program, when inlines and translators have been put in */
 
-/* ---- tokens (lex.c) ------------------------------------------------------------------------------- */
+/* ---- tokens (lex.c) ------------------------------------------------------------------------ */
 
 enum dt_tok {
 	T_EOF,
@@ -29,13 +29,53 @@ enum dt_tok {
 	T_AGG,   /* @str */
 	T_EPRED, /* the / that ends a predicate */
 
-	T_LPAR, T_RPAR, T_LBRAC, T_RBRAC, T_LBRACE, T_RBRACE,
-	T_SEMI, T_COMMA, T_QUEST, T_COLON, T_DOT, T_ARROW, T_ELLIPSIS,
-	T_INC, T_DEC, T_NOT, T_TILDE,
-	T_STAR, T_DIV, T_MOD, T_PLUS, T_MINUS, T_SHL, T_SHR,
-	T_LT, T_LE, T_GT, T_GE, T_EQ, T_NE,
-	T_AND, T_XOR, T_OR, T_LAND, T_LXOR, T_LOR,
-	T_ASSIGN, T_ADDEQ, T_SUBEQ, T_MULEQ, T_DIVEQ, T_MODEQ, T_ANDEQ, T_XOREQ, T_OREQ, T_SHLEQ, T_SHREQ,
+	T_LPAR,
+	T_RPAR,
+	T_LBRAC,
+	T_RBRAC,
+	T_LBRACE,
+	T_RBRACE,
+	T_SEMI,
+	T_COMMA,
+	T_QUEST,
+	T_COLON,
+	T_DOT,
+	T_ARROW,
+	T_ELLIPSIS,
+	T_INC,
+	T_DEC,
+	T_NOT,
+	T_TILDE,
+	T_STAR,
+	T_DIV,
+	T_MOD,
+	T_PLUS,
+	T_MINUS,
+	T_SHL,
+	T_SHR,
+	T_LT,
+	T_LE,
+	T_GT,
+	T_GE,
+	T_EQ,
+	T_NE,
+	T_AND,
+	T_XOR,
+	T_OR,
+	T_LAND,
+	T_LXOR,
+	T_LOR,
+	T_ASSIGN,
+	T_ADDEQ,
+	T_SUBEQ,
+	T_MULEQ,
+	T_DIVEQ,
+	T_MODEQ,
+	T_ANDEQ,
+	T_XOREQ,
+	T_OREQ,
+	T_SHLEQ,
+	T_SHREQ,
 
 	T_KEYWORD, /* keywords are T_KEYWORD + 1 + enum dt_kw */
 #define KEYWORD(word, id, flags) T_KW_##id,
@@ -71,17 +111,27 @@ struct dt_lexer {
 	const struct dt_source *src; /* its name follows #line */
 	const char *text;
 	u32 len, pos;
-	s32 line;     /* of pos, from 1 */
-	s32 shift;    /* #line: what it says less what it is */
+	s32 line;  /* of pos, from 1 */
+	s32 shift; /* #line: what it says less what it is */
 	bool shifted;
 	bool in_pred; /* a / may end the predicate */
 	bool fresh;   /* only white space so far on this line: # is a control line */
 	bool dead;    /* after a syntax error: only T_EOF comes */
 };
 
-/* ---- declarations (decl.c) ---------------------------------------------------------------------------- */
+/* ---- declarations (decl.c) ----------------------------------------------------------------- */
 
-enum dt_class { CL_NONE, CL_TYPEDEF, CL_EXTERN, CL_STATIC, CL_AUTO, CL_REGISTER, CL_SELF, CL_THIS, CL_INLINE };
+enum dt_class {
+	CL_NONE,
+	CL_TYPEDEF,
+	CL_EXTERN,
+	CL_STATIC,
+	CL_AUTO,
+	CL_REGISTER,
+	CL_SELF,
+	CL_THIS,
+	CL_INLINE
+};
 
 /* What stands before the declarators. */
 struct dt_specs {
@@ -96,13 +146,13 @@ struct dt_decl {
 	const char *name; /* NULL: abstract */
 	struct dt_loc loc;
 	struct dt_type *type;
-	bool assoc;       /* x[int, string] */
+	bool assoc; /* x[int, string] */
 	struct dt_type **keys;
 	const char **knames; /* names of keys (inline arrays), NULL where absent */
 	u32 nkeys;
 };
 
-/* ---- program units in program order --------------------------------------------------------------------- */
+/* ---- program units in program order -------------------------------------------------------- */
 
 enum dt_item_kind { I_CLAUSE, I_VAR, I_INLINE, I_XLATOR, I_PROVIDER };
 
@@ -147,17 +197,17 @@ struct dt_item {
 	const char *provider;
 };
 
-/* ---- the compilation ------------------------------------------------------------------------------------- */
+/* ---- the compilation ----------------------------------------------------------------------- */
 
 /* Names made by this program, not yet the handle's. */
 struct dt_newnames {
 	struct dt_htab tags, typedefs, enums; /* struct dt_type, struct dt_type, struct dt_enumconst */
-	struct dt_htab globals, self, this_;  /* struct dt_var */
-	struct dt_htab aggs;                  /* struct dt_aggvar */
+	struct dt_htab globals, self, this_; /* struct dt_var */
+	struct dt_htab aggs;                 /* struct dt_aggvar */
 	struct dt_htab inlines;
-	struct dt_htab mentioned;             /* identifiers used as values: no types, then */
-	struct dt_htab probes;                /* of the provider being declared */
-	DT_VEC(struct dt_var *) vars;         /* globals and self->, in order */
+	struct dt_htab mentioned;     /* identifiers used as values: no types, then */
+	struct dt_htab probes;        /* of the provider being declared */
+	DT_VEC(struct dt_var *) vars; /* globals and self->, in order */
 	DT_VEC(struct dt_var *) thisvars;
 	DT_VEC(struct dt_aggvar *) aggvars;
 	struct dt_xlator *xlators;
@@ -170,7 +220,6 @@ struct dt_pragma {
 };
 
 struct dt_pending {
-	enum dt_tag tag;
 	struct dt_loc loc;
 	const char *what;
 };
@@ -184,21 +233,23 @@ struct dt_compile {
 	struct dt_lexer lx;
 	struct dt_token look[8]; /* read ahead */
 	u32 nlook;
-	struct dt_loc last;      /* the last token taken */
+	struct dt_loc last; /* the last token taken */
 	u32 depth;
 	u32 nnodes;
 	struct dt_newnames names;
 	struct dt_item *items, **tail;
-	u32 inline_seq;          /* next, while parsing */
-	u32 inline_limit;        /* only inlines with a lower number are seen */
-	u32 expanding;           /* translators and inlines inside each other */
+	bool declared;    /* something stands outside clauses */
+	u32 inline_seq;   /* next, while parsing */
+	u32 inline_limit; /* only inlines with a lower number are seen */
+	u32 expanding;    /* translators and inlines inside each other */
+	bool too_big;     /* reported: expressions grew beyond all bounds */
 	bool *argused;
 	DT_VEC(struct dt_pragma) pragmas;
 	DT_VEC(struct dt_pending) pending; /* reported at the end, if nothing else is wrong */
 
 	/* the clause being checked */
 	struct dt_clause *clause;
-	int args_state;          /* 0 not asked; 1 known; -1 there are none (said so) */
+	int args_state; /* 0 not asked; 1 known; -1 there are none (said so) */
 	struct dt_probe_args args;
 	bool did_spec, did_commit, did_rec;
 	u32 ntemps;
@@ -207,36 +258,40 @@ struct dt_compile {
 /* Report; gives NULL. */
 void *dt_err(struct dt_compile *c, enum dt_tag tag, struct dt_loc loc, const char *fmt, ...)
 	DT_PRINTF(4, 5);
-/* Report a syntax error and let the lexer give end-of-file from now on; only the first one is reported. */
+/* Report a syntax error and let the lexer give end-of-file from now on; only the first one is
+ * reported. */
 void *dt_syntax(struct dt_compile *c, enum dt_tag tag, struct dt_loc loc, const char *fmt, ...)
 	DT_PRINTF(4, 5);
-/* A feature that is known but not built yet: an error if all else is right. */
-void dt_pend(struct dt_compile *c, enum dt_tag tag, struct dt_loc loc, const char *what);
+/* A call that is known but not built yet: an error if all else is right. */
+void dt_pend(struct dt_compile *c, struct dt_loc loc, const char *what);
 /* Text of a type, in the arena. */
 const char *dt_tstr(struct dt_compile *c, const struct dt_type *t);
 _Noreturn void dt_oom(struct dt_compile *c);
 void dt_put(struct dt_compile *c, struct dt_htab *t, const char *key, void *val);
 
-/* ---- lex.c ----------------------------------------------------------------------------------------------- */
+/* ---- lex.c --------------------------------------------------------------------------------- */
 void dt_lex_init(struct dt_compile *c);
 struct dt_token *dt_peek(struct dt_compile *c, u32 n); /* n-th token ahead, from 0 */
 struct dt_token dt_next(struct dt_compile *c);
 bool dt_accept(struct dt_compile *c, enum dt_tok tok);
-bool dt_expect(struct dt_compile *c, enum dt_tok tok); /* else a syntax error */
+bool dt_expect(struct dt_compile *c, enum dt_tok tok);         /* else a syntax error */
 void *dt_unexpected(struct dt_compile *c, const char *wanted); /* at the next token */
 void dt_lex_skip(struct dt_compile *c); /* white space, comments, control lines; only with nothing read ahead */
+/* Where white space and comments from i on end. */
+u32 dt_lex_blank(const struct dt_lexer *lx, u32 i);
 struct dt_loc dt_lex_loc(const struct dt_compile *c, u32 off, u32 len);
 const char *dt_tok_text(enum dt_tok tok);
-/* The text of a macro variable or argument; NULL (reported) when there is none. name without the $. */
+/* The text of a macro variable or argument; NULL (reported) when there is none. name without the
+ * $. */
 const char *dt_macro_text(struct dt_compile *c, const char *name, struct dt_loc loc);
 /* Escapes of a string or character constant: bytes written to out (at most n). */
 u32 dt_unescape(const char *s, u32 n, char *out);
 
-/* ---- pragma.c: a control line, '#' to the end of the line -------------------------------------------------- */
+/* ---- pragma.c: a control line, '#' to the end of the line ---------------------------------- */
 void dt_control_line(struct dt_compile *c, u32 off, u32 len);
 void dt_pragmas_check(struct dt_compile *c); /* those that named nothing */
 
-/* ---- parse.c ----------------------------------------------------------------------------------------------- */
+/* ---- parse.c ------------------------------------------------------------------------------- */
 void dt_parse(struct dt_compile *c);
 struct dt_node *dt_parse_expr(struct dt_compile *c);
 struct dt_node *dt_parse_assign(struct dt_compile *c);
@@ -244,26 +299,27 @@ bool dt_enter(struct dt_compile *c); /* one level deeper; false (reported): too 
 void dt_leave(struct dt_compile *c);
 struct dt_node *dt_node_new(struct dt_compile *c, enum dt_nop op, struct dt_loc loc);
 
-/* ---- decl.c ------------------------------------------------------------------------------------------------ */
-bool dt_is_typename(struct dt_compile *c, u32 ahead); /* does the token begin a type (or a storage class)? */
+/* ---- decl.c -------------------------------------------------------------------------------- */
+bool dt_is_typename(struct dt_compile *c,
+		    u32 ahead); /* does the token begin a type (or a storage class)? */
 bool dt_parse_specs(struct dt_compile *c, struct dt_specs *s);
 bool dt_parse_declarator(struct dt_compile *c, const struct dt_specs *s, struct dt_decl *d);
 struct dt_type *dt_parse_type(struct dt_compile *c); /* type-name of a cast, sizeof ...; NULL: reported */
-struct dt_type *dt_find_type(struct dt_compile *c, const char *name); /* typedef names */
+struct dt_type *dt_find_type(struct dt_compile *c, const char *name);  /* typedef names */
 struct dt_type *dt_find_tag(struct dt_compile *c, const char *tagged); /* "struct x" */
 /* C type text of a table ("struct task_struct *", "int64_t"). NULL: unknown */
 struct dt_type *dt_type_text(struct dt_compile *c, const char *text);
 void dt_declare_typedef(struct dt_compile *c, const struct dt_decl *d);
 
-/* ---- unit.c: what stands outside clauses: declarations, inlines, translators, providers -------------------- */
+/* ---- unit.c: what stands outside clauses: declarations, inlines, translators, providers ---- */
 void dt_parse_declaration(struct dt_compile *c);
 struct dt_item *dt_item_add(struct dt_compile *c, enum dt_item_kind kind);
 
-/* ---- bind.c ------------------------------------------------------------------------------------------------ */
+/* ---- bind.c -------------------------------------------------------------------------------- */
 void dt_bind_clause(struct dt_compile *c, struct dt_clause *cl);
 /* Variables: found, or made (type NULL) when create; NULL when there is none. */
-struct dt_var *dt_bind_var(struct dt_compile *c, enum dt_scope scope, const char *name, struct dt_loc loc,
-			   bool create);
+struct dt_var *dt_bind_var(struct dt_compile *c, enum dt_scope scope, const char *name,
+			   struct dt_loc loc, bool create);
 struct dt_aggvar *dt_bind_agg(struct dt_compile *c, const char *name, struct dt_loc loc, bool create);
 struct dt_inline *dt_bind_inline(struct dt_compile *c, const char *name);
 const struct dt_builtin *dt_bind_builtin(const char *name, u64 *argn);
@@ -276,7 +332,7 @@ bool dt_bind_args(struct dt_compile *c, struct dt_loc loc);
 void dt_names_publish(struct dt_compile *c);
 void dt_names_fini(struct dt_newnames *n);
 
-/* ---- check.c ----------------------------------------------------------------------------------------------- */
+/* ---- check.c ------------------------------------------------------------------------------- */
 void dt_check(struct dt_compile *c);
 struct dt_node *dt_check_expr(struct dt_compile *c, struct dt_node *n);
 /* A value where stack(), sym() and the like are possible too. */
@@ -285,7 +341,8 @@ struct dt_node *dt_check_key(struct dt_compile *c, struct dt_node *n);
 bool dt_convert(struct dt_compile *c, struct dt_node **r, struct dt_type *type);
 struct dt_node *dt_cast(struct dt_compile *c, struct dt_node *n, struct dt_type *type);
 struct dt_node *dt_to_string(struct dt_compile *c, struct dt_node *n);
-struct dt_node *dt_decay(struct dt_compile *c, struct dt_node *n); /* array -> pointer to its first element */
+struct dt_node *dt_decay(struct dt_compile *c,
+			 struct dt_node *n); /* array -> pointer to its first element */
 struct dt_node *dt_poison(struct dt_compile *c, struct dt_node *n);
 bool dt_is_poison(const struct dt_node *n);
 bool dt_is_user_pointer(const struct dt_type *t);
@@ -293,14 +350,15 @@ bool dt_is_user_pointer(const struct dt_type *t);
 struct dt_type *dt_userland(struct dt_compile *c, struct dt_type *t);
 bool dt_is_zero(const struct dt_node *n);
 bool dt_stringable(const struct dt_node *n); /* a string, or kernel char * or char[] */
-/* Constant expression at parse time (array sizes, enumerators); false: it is none (not reported). */
+/* Constant expression at parse time (array sizes, enumerators); false: it is none (not
+ * reported). */
 bool dt_const_expr(struct dt_compile *c, struct dt_node *n, s64 *val);
 struct dt_type *dt_promote(struct dt_compile *c, const struct dt_node *n);
 struct dt_type *dt_basic(struct dt_compile *c, enum dt_basic b);
 struct dt_type *dt_infer(struct dt_compile *c, struct dt_node **r);
 /* Checked keys against a signature, which the first use makes (in the handle's arena). */
-bool dt_check_tuple(struct dt_compile *c, const char *what, struct dt_type ***keys, u32 *nkeys, bool first,
-		    struct dt_node **args, u32 nargs, struct dt_loc loc);
+bool dt_check_tuple(struct dt_compile *c, const char *what, struct dt_type ***keys, u32 *nkeys,
+		    bool first, struct dt_node **args, u32 nargs, struct dt_loc loc);
 const char *dt_op_text(enum dt_nop op); /* "+" */
 /* An operand of `op`: actions are refused. */
 struct dt_node *dt_operand(struct dt_compile *c, struct dt_node *n, const char *op);
@@ -309,7 +367,7 @@ struct dt_var *dt_temp_var(struct dt_compile *c, struct dt_type *type);
 struct dt_node *dt_var_node(struct dt_compile *c, struct dt_var *v, struct dt_loc loc);
 struct dt_node *dt_int_node(struct dt_compile *c, u64 val, struct dt_type *type, struct dt_loc loc);
 
-/* ---- check_ref.c: names, members, elements ------------------------------------------------------------------ */
+/* ---- check_ref.c: names, members, elements ------------------------------------------------- */
 struct dt_node *dt_check_ident(struct dt_compile *c, struct dt_node *n);
 struct dt_node *dt_check_member(struct dt_compile *c, struct dt_node *n);
 struct dt_node *dt_check_subscript(struct dt_compile *c, struct dt_node *n);
@@ -320,7 +378,7 @@ struct dt_node *dt_check_addrof(struct dt_compile *c, struct dt_node *n);
 struct dt_node *dt_check_sizeof(struct dt_compile *c, struct dt_node *n);
 struct dt_node *dt_check_offsetof(struct dt_compile *c, struct dt_node *n);
 
-/* ---- check_call.c, check_agg.c, check_printf.c ------------------------------------------------------------------ */
+/* ---- check_call.c, check_agg.c, check_printf.c --------------------------------------------- */
 struct dt_node *dt_check_call(struct dt_compile *c, struct dt_node *n, bool key);
 void dt_check_act(struct dt_compile *c, struct dt_stmt *s, const struct dt_action *act);
 void dt_check_agg(struct dt_compile *c, struct dt_stmt *s);
@@ -333,14 +391,15 @@ struct dt_aggvar *dt_agg_arg(struct dt_compile *c, struct dt_stmt *s, u32 i, enu
 			     enum dt_tag undefined);
 void dt_rule_rec(struct dt_compile *c, struct dt_loc loc, const char *what);
 
-/* ---- xlate.c ------------------------------------------------------------------------------------------------ */
-/* A copy of a tree, names replaced by copies of checked trees, at location loc (NULL: where it was). */
+/* ---- xlate.c ------------------------------------------------------------------------------- */
+/* A copy of a tree, names replaced by copies of checked trees, at location loc (NULL: where it
+ * was). */
 struct dt_subst {
 	const char *name;
 	struct dt_node *by;
 };
-struct dt_node *dt_clone(struct dt_compile *c, const struct dt_node *n, const struct dt_subst *s, u32 ns,
-			 const struct dt_loc *loc);
+struct dt_node *dt_clone(struct dt_compile *c, const struct dt_node *n, const struct dt_subst *s,
+			 u32 ns, const struct dt_loc *loc);
 struct dt_node *dt_expand_inline(struct dt_compile *c, struct dt_inline *in, struct dt_node *use,
 				 struct dt_node **args, u32 nargs);
 struct dt_node *dt_expand_xlate(struct dt_compile *c, struct dt_node *x, const char *member,
@@ -350,7 +409,7 @@ void dt_check_xlator(struct dt_compile *c, struct dt_xlator *x);
 struct dt_inline *dt_inline_publish(struct dt_compile *c, const struct dt_inline *in);
 struct dt_xlator *dt_xlator_publish(struct dt_compile *c, const struct dt_xlator *x);
 
-/* ---- fold.c ------------------------------------------------------------------------------------------------- */
+/* ---- fold.c -------------------------------------------------------------------------------- */
 /* The value as the type holds it: cut to its size, sign or zero extended. */
 u64 dt_fold_value(const struct dt_type *t, u64 val);
 /* An operator node with constant operands becomes N_INT; others stay. */

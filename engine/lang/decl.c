@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decl.c - C declarations to types: specifiers ("unsigned long", "struct s { ... }") and declarators
- * ("*a[4]", D's "a[int, string]").
+ * decl.c - C declarations to types: specifiers ("unsigned long", "struct s { ... }") and
+ * declarators ("*a[4]", D's "a[int, string]").
  *
- * A declarator is read from its name outwards into a list of steps (array of, pointer to ...), which then wrap
- * the specifiers' type from the far end of the list.
+ * A declarator is read from its name outwards into a list of steps (array of, pointer to ...),
+ * which then wrap the specifiers' type from the far end of the list.
  */
 #include <string.h>
 
 #include "lang/compile.h"
 
-/* ---- names of types ---------------------------------------------------------------------------------------- */
+/* ---- names of types ------------------------------------------------------------------------ */
 
 static const char *unscoped(const char *name)
 {
@@ -60,8 +60,9 @@ static struct dt_type *unknown_text(struct dt_compile *c, const char *text)
 	if (!star)
 		return NULL;
 	t = sscanf(text, "struct %63[A-Za-z0-9_]%n", name, &len) == 1 ? fwd_new(c, KW_STRUCT, name) :
-	    sscanf(text, "const struct %63[A-Za-z0-9_]%n", name, &len) == 1 ? fwd_new(c, KW_STRUCT, name) :
-									     dt_basic(c, DT_T_VOID);
+	    sscanf(text, "const struct %63[A-Za-z0-9_]%n", name, &len) == 1 ?
+									fwd_new(c, KW_STRUCT, name) :
+									dt_basic(c, DT_T_VOID);
 	for (; star; star = strchr(star + 1, '*'))
 		t = dt_type_pointer(c->ts, t);
 	return t;
@@ -76,8 +77,8 @@ struct dt_type *dt_type_text(struct dt_compile *c, const char *text)
 	return t ? t : unknown_text(c, text);
 }
 
-/* A name that stands where a type or a value may: values seen before come first, then types.  The kernel's
- * types are asked last, as that may mean to read them all. */
+/* A name that stands where a type or a value may: values seen before come first, then types.
+ * The kernel's types are asked last, as that may mean to read them all. */
 static bool names_type(struct dt_compile *c, const char *name)
 {
 	u64 argn;
@@ -94,12 +95,23 @@ static bool names_type(struct dt_compile *c, const char *name)
 static bool is_type_keyword(enum dt_tok tok)
 {
 	switch (tok) {
-	case TOK_KW(CHAR): case TOK_KW(CONST): case TOK_KW(DOUBLE): case TOK_KW(ENUM):
-	case TOK_KW(FLOAT): case TOK_KW(INT): case TOK_KW(LONG): case TOK_KW(SHORT):
-	case TOK_KW(SIGNED): case TOK_KW(STRING): case TOK_KW(STRUCT): case TOK_KW(UNION):
-	case TOK_KW(UNSIGNED): case TOK_KW(VOID): case TOK_KW(VOLATILE): case TOK_KW(RESTRICT):
-	case TOK_KW(BOOL):
-		return true;
+	case TOK_KW(CHAR):
+	case TOK_KW(CONST):
+	case TOK_KW(DOUBLE):
+	case TOK_KW(ENUM):
+	case TOK_KW(FLOAT):
+	case TOK_KW(INT):
+	case TOK_KW(LONG):
+	case TOK_KW(SHORT):
+	case TOK_KW(SIGNED):
+	case TOK_KW(STRING):
+	case TOK_KW(STRUCT):
+	case TOK_KW(UNION):
+	case TOK_KW(UNSIGNED):
+	case TOK_KW(VOID):
+	case TOK_KW(VOLATILE):
+	case TOK_KW(RESTRICT):
+	case TOK_KW(BOOL): return true;
 	default: return false;
 	}
 }
@@ -111,7 +123,7 @@ bool dt_is_typename(struct dt_compile *c, u32 ahead)
 	return is_type_keyword(t->tok) || (t->tok == T_IDENT && names_type(c, t->str));
 }
 
-/* ---- specifiers ----------------------------------------------------------------------------------------------- */
+/* ---- specifiers ---------------------------------------------------------------------------- */
 
 struct spec_words {
 	u8 n_signed, n_unsigned, n_short, n_long;
@@ -124,17 +136,19 @@ static const struct {
 	enum dt_tok tok;
 	enum dt_class cls;
 } classes[] = {
-	{ TOK_KW(TYPEDEF), CL_TYPEDEF }, { TOK_KW(EXTERN), CL_EXTERN },	    { TOK_KW(STATIC), CL_STATIC },
-	{ TOK_KW(AUTO), CL_AUTO },	 { TOK_KW(REGISTER), CL_REGISTER }, { TOK_KW(SELF), CL_SELF },
-	{ TOK_KW(THIS), CL_THIS },	 { TOK_KW(INLINE), CL_INLINE },
+	{ TOK_KW(TYPEDEF), CL_TYPEDEF },   { TOK_KW(EXTERN), CL_EXTERN },
+	{ TOK_KW(STATIC), CL_STATIC },     { TOK_KW(AUTO), CL_AUTO },
+	{ TOK_KW(REGISTER), CL_REGISTER }, { TOK_KW(SELF), CL_SELF },
+	{ TOK_KW(THIS), CL_THIS },         { TOK_KW(INLINE), CL_INLINE },
 };
 
 static const struct {
 	enum dt_tok tok;
 	enum dt_basic base;
 } bases[] = {
-	{ TOK_KW(VOID), DT_T_VOID },	 { TOK_KW(CHAR), DT_T_CHAR },	{ TOK_KW(INT), DT_T_INT },
-	{ TOK_KW(FLOAT), DT_T_FLOAT },	 { TOK_KW(DOUBLE), DT_T_DOUBLE }, { TOK_KW(BOOL), DT_T_BOOL },
+	{ TOK_KW(VOID), DT_T_VOID },     { TOK_KW(CHAR), DT_T_CHAR },
+	{ TOK_KW(INT), DT_T_INT },       { TOK_KW(FLOAT), DT_T_FLOAT },
+	{ TOK_KW(DOUBLE), DT_T_DOUBLE }, { TOK_KW(BOOL), DT_T_BOOL },
 	{ TOK_KW(STRING), DT_T_STRING },
 };
 
@@ -190,7 +204,9 @@ static bool spec_attr(struct dt_compile *c, struct spec_words *w)
 	case TOK_KW(UNSIGNED): w->n_unsigned += w->n_unsigned < 9; break;
 	case TOK_KW(SHORT): w->n_short += w->n_short < 9; break;
 	case TOK_KW(LONG): w->n_long += w->n_long < 9; break;
-	case TOK_KW(CONST): case TOK_KW(VOLATILE): case TOK_KW(RESTRICT): break;
+	case TOK_KW(CONST):
+	case TOK_KW(VOLATILE):
+	case TOK_KW(RESTRICT): break;
 	default: return false;
 	}
 	dt_next(c);
@@ -209,7 +225,8 @@ static bool spec_tagged(struct dt_compile *c, struct dt_specs *s, struct spec_wo
 	if (tok != TOK_KW(STRUCT) && tok != TOK_KW(UNION) && tok != TOK_KW(ENUM))
 		return false;
 	dt_next(c);
-	t = tok == TOK_KW(ENUM) ? parse_enum(c) : parse_sou(c, tok == TOK_KW(STRUCT) ? KW_STRUCT : KW_UNION);
+	t = tok == TOK_KW(ENUM) ? parse_enum(c) :
+				  parse_sou(c, tok == TOK_KW(STRUCT) ? KW_STRUCT : KW_UNION);
 	if (!t)
 		t = dt_basic(c, DT_T_POISON);
 	if (w->has_base || w->named)
@@ -223,8 +240,8 @@ static bool spec_typedef(struct dt_compile *c, struct spec_words *w)
 {
 	const struct dt_token *t = dt_peek(c, 0);
 
-	if (t->tok != T_IDENT || w->has_base || w->named || w->n_signed || w->n_unsigned || w->n_short ||
-	    w->n_long)
+	if (t->tok != T_IDENT || w->has_base || w->named || w->n_signed || w->n_unsigned ||
+	    w->n_short || w->n_long)
 		return false;
 	if (strcmp(t->str, "userland") == 0 && dt_is_typename(c, 1)) {
 		dt_next(c);
@@ -233,8 +250,8 @@ static bool spec_typedef(struct dt_compile *c, struct spec_words *w)
 	w->named = dt_find_type(c, t->str);
 	if (!w->named) {
 		w->named = dt_basic(c, DT_T_POISON);
-		dt_syntax(c, D_SYNTAX, t->loc, "syntax error near \"%s\": there is no type of that name",
-			  t->str);
+		dt_syntax(c, D_SYNTAX, t->loc,
+			  "syntax error near \"%s\": there is no type of that name", t->str);
 		return false;
 	}
 	dt_next(c);
@@ -244,12 +261,15 @@ static bool spec_typedef(struct dt_compile *c, struct spec_words *w)
 /* What short, long, signed and unsigned make of a base type. */
 static struct dt_type *combine_int(struct dt_compile *c, const struct spec_words *w, struct dt_loc loc)
 {
-	static const enum dt_basic ints[][2] = { /* [short long long-long none][unsigned] */
-		{ DT_T_INT, DT_T_UINT }, { DT_T_LONG, DT_T_ULONG }, { DT_T_LLONG, DT_T_ULLONG },
+	static const enum dt_basic ints[][2] = {
+		/* [short long long-long none][unsigned] */
+		{ DT_T_INT, DT_T_UINT },
+		{ DT_T_LONG, DT_T_ULONG },
+		{ DT_T_LLONG, DT_T_ULLONG },
 	};
 
-	if ((w->n_signed && w->n_unsigned) || w->n_signed > 1 || w->n_unsigned > 1 || w->n_short > 1 ||
-	    w->n_long > 2 || (w->n_short && w->n_long)) {
+	if ((w->n_signed && w->n_unsigned) || w->n_signed > 1 || w->n_unsigned > 1 ||
+	    w->n_short > 1 || w->n_long > 2 || (w->n_short && w->n_long)) {
 		bad_combo(c, loc);
 		return dt_basic(c, DT_T_POISON);
 	}
@@ -265,17 +285,22 @@ static struct dt_type *combine(struct dt_compile *c, const struct spec_words *w,
 	if (!w->named && (!w->has_base || w->base == DT_T_INT))
 		return combine_int(c, w, loc);
 	if (!w->named && w->base == DT_T_CHAR && !size && !(w->n_signed && w->n_unsigned))
-		return dt_basic(c, w->n_unsigned ? DT_T_UCHAR : w->n_signed ? DT_T_SCHAR : DT_T_CHAR);
+		return dt_basic(c, w->n_unsigned ? DT_T_UCHAR :
+				   w->n_signed   ? DT_T_SCHAR :
+						   DT_T_CHAR);
 	if (!w->named && w->base == DT_T_DOUBLE && w->n_long == 1 && !w->n_short && !sign)
 		return dt_basic(c, DT_T_LDOUBLE);
 	if (!sign && !size)
 		return w->named ? w->named : dt_basic(c, w->base);
 	if (!w->named && w->base == DT_T_CHAR)
-		dt_err(c, D_DECL_CHARATTR, loc, "invalid type declaration: char is neither short nor long");
+		dt_err(c, D_DECL_CHARATTR, loc,
+		       "invalid type declaration: char is neither short nor long");
 	else if (!w->named && w->base == DT_T_VOID)
-		dt_err(c, D_DECL_VOIDATTR, loc, "invalid type declaration: void has no size and no sign");
+		dt_err(c, D_DECL_VOIDATTR, loc,
+		       "invalid type declaration: void has no size and no sign");
 	else if (sign)
-		dt_err(c, D_DECL_SIGNINT, loc, "signed and unsigned may only be used with integer types");
+		dt_err(c, D_DECL_SIGNINT, loc,
+		       "signed and unsigned may only be used with integer types");
 	else
 		dt_err(c, D_DECL_LONGINT, loc, "short and long may only be used with integer types");
 	return dt_basic(c, DT_T_POISON);
@@ -302,7 +327,7 @@ bool dt_parse_specs(struct dt_compile *c, struct dt_specs *s)
 	return !c->lx.dead;
 }
 
-/* ---- struct, union, enum ------------------------------------------------------------------------------------------- */
+/* ---- struct, union, enum ------------------------------------------------------------------- */
 
 /* A tag mentioned: known, or known from now on by name only. */
 static struct dt_type *mention_tag(struct dt_compile *c, enum dt_kw word, const char *name)
@@ -317,12 +342,14 @@ static struct dt_type *mention_tag(struct dt_compile *c, enum dt_kw word, const 
 	return t;
 }
 
-/* Before the body: so that members may point to the type itself.  A tag that an earlier program only mentioned
- * is completed when this one's names are published. */
-static struct dt_type *begin_tag(struct dt_compile *c, enum dt_kw word, const char *name, struct dt_loc loc)
+/* Before the body: so that members may point to the type itself.  A tag that an earlier program
+ * only mentioned is completed when this one's names are published. */
+static struct dt_type *begin_tag(struct dt_compile *c, enum dt_kw word, const char *name,
+				 struct dt_loc loc)
 {
 	const char *tagged = tagged_name(c, word, name);
-	struct dt_type *t = dt_htab_get(&c->names.tags, tagged), *old = dt_htab_get(&c->ts->tags, tagged);
+	struct dt_type *t = dt_htab_get(&c->names.tags, tagged),
+		       *old = dt_htab_get(&c->ts->tags, tagged);
 
 	if (t && t->kind == DT_FWD && !t->ref)
 		return t;
@@ -366,7 +393,8 @@ static bool member_ok(struct dt_compile *c, const member_vec *v, const struct dt
 		dt_err(c, D_DECL_VOIDOBJ, d->loc, "cannot have a member of type %s: %s",
 		       dt_tstr(c, d->type), name);
 	else if (t->kind == DT_FWD)
-		dt_err(c, D_DECL_INCOMPLETE, d->loc, "incomplete type %s: %s", dt_tstr(c, d->type), name);
+		dt_err(c, D_DECL_INCOMPLETE, d->loc, "incomplete type %s: %s", dt_tstr(c, d->type),
+		       name);
 	else
 		return true;
 	return false;
@@ -423,7 +451,8 @@ static void parse_members(struct dt_compile *c, member_vec *v)
 			dt_err(c, D_DECL_BADCLASS, s.loc, "a member has no storage class");
 		if (dt_accept(c, T_SEMI)) {
 			if (dt_type_is_sou(s.type) && !s.type->name)
-				*dt_vec_push(c->a, v) = (struct dt_member){ .name = "", .type = s.type };
+				*dt_vec_push(c->a, v) =
+					(struct dt_member){ .name = "", .type = s.type };
 			else
 				dt_err(c, D_DECL_USELESS, s.loc, "useless declaration");
 			continue;
@@ -436,7 +465,8 @@ static void parse_members(struct dt_compile *c, member_vec *v)
 	}
 }
 
-static struct dt_type *parse_sou_body(struct dt_compile *c, enum dt_kw word, const char *name, struct dt_loc loc)
+static struct dt_type *parse_sou_body(struct dt_compile *c, enum dt_kw word, const char *name,
+				      struct dt_loc loc)
 {
 	struct dt_type *fwd = name ? begin_tag(c, word, name, loc) : NULL, *t;
 	member_vec v = { 0 };
@@ -468,12 +498,13 @@ static struct dt_type *parse_sou(struct dt_compile *c, enum dt_kw word)
 		return parse_sou_body(c, word, name, loc);
 	if (!name)
 		return dt_unexpected(c, "a tag or {");
-	/* "struct x;" is a type of its own even when the kernel has an x: but that is what people mean */
+	/* "struct x;" is a type of its own even when the kernel has an x: but that is what
+	 * people mean */
 	return mention_tag(c, word, name);
 }
 
-static void add_enumerator(struct dt_compile *c, struct dt_type *t, const char *name, struct dt_loc loc,
-			   s64 val)
+static void add_enumerator(struct dt_compile *c, struct dt_type *t, const char *name,
+			   struct dt_loc loc, s64 val)
 {
 	struct dt_enumconst *k;
 
@@ -499,13 +530,14 @@ static s64 parse_enumerator(struct dt_compile *c, struct dt_type *t, s64 val)
 		loc = dt_peek(c, 0)->loc;
 		n = dt_parse_assign(c);
 		if (!n || !dt_const_expr(c, n, &val)) {
-			dt_err(c, D_DECL_ENCONST, loc, "the value of enumerator %s must be an integer constant",
-			       name.str);
+			dt_err(c, D_DECL_ENCONST, loc,
+			       "the value of enumerator %s must be an integer constant", name.str);
 			val = 0;
 		}
 	}
 	if (val > INT32_MAX || val < INT32_MIN) {
-		dt_err(c, D_DECL_ENOFLOW, loc, "the value of enumerator %s does not fit an int", name.str);
+		dt_err(c, D_DECL_ENOFLOW, loc, "the value of enumerator %s does not fit an int",
+		       name.str);
 		val = 0;
 	}
 	add_enumerator(c, t, name.str, name.loc, val);
@@ -551,7 +583,7 @@ static struct dt_type *parse_enum(struct dt_compile *c)
 	return name ? mention_tag(c, KW_ENUM, name) : dt_unexpected(c, "a tag or {");
 }
 
-/* ---- declarators ---------------------------------------------------------------------------------------------------- */
+/* ---- declarators --------------------------------------------------------------------------- */
 
 enum step_kind { STEP_POINTER, STEP_ARRAY, STEP_ASSOC, STEP_FUNC };
 
@@ -573,7 +605,8 @@ struct declarator {
 
 #define MAX_STEPS 64
 
-static struct step *add_step(struct dt_compile *c, struct declarator *d, enum step_kind kind, struct dt_loc loc)
+static struct step *add_step(struct dt_compile *c, struct declarator *d, enum step_kind kind,
+			     struct dt_loc loc)
 {
 	struct step *s = dt_vec_push(c->a, &d->steps);
 
@@ -612,7 +645,8 @@ static void parse_params(struct dt_compile *c, struct step *s, enum dt_tok close
 			dt_err(c, D_DECL_PROTO_VOID, specs.loc,
 			       array ? "a key cannot be void" : "void must be the only parameter");
 		else if (d.assoc || dt_type_resolve(d.type)->kind == DT_DYN)
-			dt_err(c, D_DECL_PROTO_TYPE, d.loc, "an associative array cannot be a parameter");
+			dt_err(c, D_DECL_PROTO_TYPE, d.loc,
+			       "an associative array cannot be a parameter");
 		*dt_vec_push(c->a, &types) = d.type;
 		*dt_vec_push(c->a, &names) = d.name;
 	} while (dt_accept(c, T_COMMA));
@@ -634,12 +668,24 @@ static void parse_dimension(struct dt_compile *c, struct step *s)
 		dt_err(c, D_DECL_ARRSUB, loc,
 		       "a positive integer constant or a list of key types is expected as array dimension");
 	else if (val > UINT32_MAX)
-		dt_err(c, D_DECL_ARRBIG, loc, "array dimension is too big: at most %u elements", UINT32_MAX);
+		dt_err(c, D_DECL_ARRBIG, loc, "array dimension is too big: at most %u elements",
+		       UINT32_MAX);
 	else
 		s->nelems = (u64)val;
 	if (!s->nelems)
 		s->nelems = 1;
 	dt_expect(c, T_RBRAC);
+}
+
+/* A storage class where a key's type belongs; self-> and this-> begin expressions. */
+static bool is_class(struct dt_compile *c)
+{
+	size_t i;
+
+	for (i = 0; i < DT_NELEM(classes); i++)
+		if (classes[i].tok == dt_peek(c, 0)->tok)
+			return dt_peek(c, 1)->tok != T_ARROW;
+	return false;
 }
 
 static void parse_brackets(struct dt_compile *c, struct declarator *d)
@@ -649,7 +695,7 @@ static void parse_brackets(struct dt_compile *c, struct declarator *d)
 
 	if (dt_accept(c, T_RBRAC))
 		;
-	else if (dt_peek(c, 0)->tok == T_ELLIPSIS || dt_is_typename(c, 0)) {
+	else if (dt_peek(c, 0)->tok == T_ELLIPSIS || is_class(c) || dt_is_typename(c, 0)) {
 		s.kind = STEP_ASSOC;
 		parse_params(c, &s, T_RBRAC);
 	} else {
@@ -687,7 +733,8 @@ static void parse_steps(struct dt_compile *c, struct declarator *d)
 	for (;; dt_next(c)) {
 		if (dt_peek(c, 0)->tok == T_STAR)
 			npointers++;
-		else if (dt_peek(c, 0)->tok != TOK_KW(CONST) && dt_peek(c, 0)->tok != TOK_KW(VOLATILE) &&
+		else if (dt_peek(c, 0)->tok != TOK_KW(CONST) &&
+			 dt_peek(c, 0)->tok != TOK_KW(VOLATILE) &&
 			 dt_peek(c, 0)->tok != TOK_KW(RESTRICT))
 			break;
 	}
@@ -770,7 +817,8 @@ bool dt_parse_declarator(struct dt_compile *c, const struct dt_specs *s, struct 
 	out->type = s->type;
 	if (d.name && strchr(d.name, '`'))
 		dt_err(c, D_DECL_SCOPE, d.loc,
-		       "the scoping operator ` may not be used in the name of a declaration: %s", d.name);
+		       "the scoping operator ` may not be used in the name of a declaration: %s",
+		       d.name);
 	for (i = d.steps.n; i-- > 1;)
 		out->type = wrap(c, out->type, &d.steps.v[i]);
 	if (d.steps.n && d.steps.v[0].kind != STEP_ASSOC) {
@@ -793,7 +841,8 @@ struct dt_type *dt_parse_type(struct dt_compile *c)
 	if (!dt_parse_specs(c, &s) || !dt_parse_declarator(c, &s, &d))
 		return NULL;
 	if (d.name)
-		return dt_syntax(c, D_SYNTAX, d.loc, "syntax error near \"%s\": a type has no name here", d.name);
+		return dt_syntax(c, D_SYNTAX, d.loc,
+				 "syntax error near \"%s\": a type has no name here", d.name);
 	if (s.cls != CL_NONE)
 		dt_err(c, D_DECL_BADCLASS, s.loc, "a type has no storage class here");
 	if (d.assoc)
@@ -808,13 +857,15 @@ void dt_declare_typedef(struct dt_compile *c, const struct dt_decl *d)
 	if (!old)
 		old = dt_htab_get(&c->ts->typedefs, d->name);
 	if (d->assoc) {
-		dt_err(c, D_DECL_DYNOBJ, d->loc, "the type of an associative array cannot be named: %s", d->name);
+		dt_err(c, D_DECL_DYNOBJ, d->loc,
+		       "the type of an associative array cannot be named: %s", d->name);
 		return;
 	}
 	if (old && dt_type_same(old, d->type))
 		return;
 	if (old) {
-		dt_err(c, D_DECL_TYPERED, d->loc, "type redeclared: %s is %s", d->name, dt_tstr(c, old->ref));
+		dt_err(c, D_DECL_TYPERED, d->loc, "type redeclared: %s is %s", d->name,
+		       dt_tstr(c, old->ref));
 		return;
 	}
 	t = dt_type_new(c->ts, DT_TYPEDEF, d->name);

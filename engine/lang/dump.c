@@ -1,26 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * dump.c - the tree as text, for golden files and curious eyes: a node per line, its parts below it, indented.
+ * dump.c - the tree as text, for golden files and curious eyes: a node per line, its parts below
+ * it, indented.
  */
 #include <string.h>
 
 #include "lang/compile.h"
 
 static const char *const op_names[N_NOPS] = {
-	[N_IDENT] = "ident",   [N_SIZEOF] = "sizeof",	[N_OFFSETOF] = "offsetof", [N_STRINGOF] = "stringof",
-	[N_XLATE] = "xlate",   [N_ARROW] = "->",	[N_DOT] = ".",		   [N_SUBSCRIPT] = "[]",
-	[N_CALLNAME] = "call", [N_INT] = "int",		[N_STR] = "str",	   [N_BUILTIN] = "builtin",
-	[N_ARG] = "arg",       [N_VAR] = "var",		[N_ASSOC] = "assoc",	   [N_KSYM] = "ksym",
-	[N_CALL] = "call",     [N_NEG] = "neg",		[N_BITNOT] = "~",	   [N_LOGNOT] = "!",
-	[N_DEREF] = "deref",   [N_ADDROF] = "addrof",	[N_MEMBER] = "member",	   [N_INDEX] = "index",
-	[N_MUL] = "*",	       [N_DIV] = "/",		[N_MOD] = "%",		   [N_ADD] = "+",
-	[N_SUB] = "-",	       [N_SHL] = "<<",		[N_SHR] = ">>",		   [N_AND] = "&",
-	[N_XOR] = "^",	       [N_OR] = "|",		[N_LT] = "<",		   [N_LE] = "<=",
-	[N_GT] = ">",	       [N_GE] = ">=",		[N_EQ] = "==",		   [N_NE] = "!=",
-	[N_LAND] = "&&",       [N_LXOR] = "^^",		[N_LOR] = "||",		   [N_COND] = "?:",
-	[N_ASSIGN] = "=",      [N_OPASSIGN] = "op=",	[N_PREINC] = "++pre",	   [N_PREDEC] = "--pre",
-	[N_POSTINC] = "post++", [N_POSTDEC] = "post--", [N_COMMA] = ",",	   [N_CAST] = "cast",
-	[N_AGG] = "agg",       [N_POISON] = "poison",
+	[N_IDENT] = "ident",
+	[N_SIZEOF] = "sizeof",
+	[N_OFFSETOF] = "offsetof",
+	[N_STRINGOF] = "stringof",
+	[N_XLATE] = "xlate",
+	[N_ARROW] = "->",
+	[N_DOT] = ".",
+	[N_SUBSCRIPT] = "[]",
+	[N_CALLNAME] = "call",
+	[N_INT] = "int",
+	[N_STR] = "str",
+	[N_BUILTIN] = "builtin",
+	[N_ARG] = "arg",
+	[N_VAR] = "var",
+	[N_ASSOC] = "assoc",
+	[N_KSYM] = "ksym",
+	[N_CALL] = "call",
+	[N_NEG] = "neg",
+	[N_BITNOT] = "~",
+	[N_LOGNOT] = "!",
+	[N_DEREF] = "deref",
+	[N_ADDROF] = "addrof",
+	[N_MEMBER] = "member",
+	[N_INDEX] = "index",
+	[N_MUL] = "*",
+	[N_DIV] = "/",
+	[N_MOD] = "%",
+	[N_ADD] = "+",
+	[N_SUB] = "-",
+	[N_SHL] = "<<",
+	[N_SHR] = ">>",
+	[N_AND] = "&",
+	[N_XOR] = "^",
+	[N_OR] = "|",
+	[N_LT] = "<",
+	[N_LE] = "<=",
+	[N_GT] = ">",
+	[N_GE] = ">=",
+	[N_EQ] = "==",
+	[N_NE] = "!=",
+	[N_LAND] = "&&",
+	[N_LXOR] = "^^",
+	[N_LOR] = "||",
+	[N_COND] = "?:",
+	[N_ASSIGN] = "=",
+	[N_OPASSIGN] = "op=",
+	[N_PREINC] = "++pre",
+	[N_PREDEC] = "--pre",
+	[N_POSTINC] = "post++",
+	[N_POSTDEC] = "post--",
+	[N_COMMA] = ",",
+	[N_CAST] = "cast",
+	[N_AGG] = "agg",
+	[N_POISON] = "poison",
 };
 
 static void line(struct dt_str *out, int depth)
@@ -168,12 +209,12 @@ static void stmt_agg(struct dt_str *out, const struct dt_stmt *s, int depth)
 	line(out, depth);
 	dt_str_printf(out, "@%s = %s", a ? a->name : "?", s->act->name);
 	if (a && s->act->kind == DTRACEAGG_LQUANTIZE)
-		dt_str_printf(out, " %lld..%lld step %lld", (long long)a->param[0], (long long)a->param[1],
-			      (long long)a->param[2]);
+		dt_str_printf(out, " %lld..%lld step %lld", (long long)a->param[0],
+			      (long long)a->param[1], (long long)a->param[2]);
 	if (a && s->act->kind == DTRACEAGG_LLQUANTIZE)
 		dt_str_printf(out, " %lld^%lld..%lld^%lld steps %lld", (long long)a->param[0],
-			      (long long)a->param[1], (long long)a->param[0], (long long)a->param[2],
-			      (long long)a->param[3]);
+			      (long long)a->param[1], (long long)a->param[0],
+			      (long long)a->param[2], (long long)a->param[3]);
 	dt_str_putc(out, '\n');
 	nodes(out, "keys", s->keys, s->nkeys, depth + 1);
 	nodes(out, NULL, s->args, s->nargs, depth + 1);
@@ -215,7 +256,8 @@ static void clause(struct dt_str *out, const struct dt_clause *cl)
 		if (d->id)
 			dt_str_printf(out, "  probe %u\n", d->id);
 		else
-			dt_str_printf(out, "  probe %s:%s:%s:%s\n", d->prov, d->mod, d->func, d->name);
+			dt_str_printf(out, "  probe %s:%s:%s:%s\n", d->prov, d->mod, d->func,
+				      d->name);
 	}
 	if (cl->pred) {
 		dt_str_puts(out, "  predicate\n");

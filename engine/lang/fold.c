@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fold.c - operators on constants.  Constants are kept as their type holds them: cut to its size, then sign or
- * zero extended to 64 bits.  Shift counts are taken modulo 64, as the machine does.
+ * fold.c - operators on constants.  Constants are kept as their type holds them: cut to its size,
+ * then sign or zero extended to 64 bits.  Shift counts are taken modulo 64, as the machine does.
  */
 #include "lang/compile.h"
 

@@ -9,7 +9,15 @@
  * After check the tree has: no names left to look up; every arithmetic, comparison, assignment operand
  * converted by explicit N_CAST nodes to the type the operation works in (C's usual conversions), so the
  * generator never compares types; sizeof, offsetof, enumerators, inlines and translators
- * folded away; a->b as N_MEMBER(N_DEREF(a)), p[i] on pointers and arrays as N_INDEX.
+ * folded away; a->b as N_MEMBER(N_DEREF(a)), p[i] on pointers and arrays as N_INDEX.  To know besides:
+ *
+ *   - constants (N_INT) are as their type holds them: cut to its size, sign or zero extended to 64 bits; shifts of
+ *     constants are done in 64 bits, counts modulo 64, then cut;
+ *   - x = 0, for x a string, struct or array, leaves the 0 as N_INT: it clears (and frees) x;
+ *   - a string compared with NULL or 0 is compared with ""; NULL as string argument of a subroutine stays N_INT;
+ *   - a cast to _Bool gives 0 or 1; a cast to void is N_COMMA(e, 0);
+ *   - an array used as a pointer is N_ADDROF(array lvalue) of type pointer to element;
+ *   - an aggregating statement's args are { value [, increment] }, 64 bits each: constants are in agg->param.
  */
 #ifndef DT_LANG_H
 #define DT_LANG_H

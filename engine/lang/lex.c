@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lex.c - characters to tokens, on demand.  Comments and control lines vanish here; macro variables become
- * literals.  Probe descriptions are not tokens: the parser takes their characters itself (parse.c).
+ * lex.c - characters to tokens, on demand.  Comments and control lines vanish here; macro variables
+ * become literals.  Probe descriptions are not tokens: the parser takes their characters itself
+ * (parse.c).
  */
 #include <ctype.h>
 #include <errno.h>
@@ -21,16 +22,18 @@ static const struct {
 	char text[4];
 	enum dt_tok tok;
 } puncts[] = {
-	{ "<<=", T_SHLEQ }, { ">>=", T_SHREQ }, { "...", T_ELLIPSIS },
-	{ "->", T_ARROW },  { "++", T_INC },	{ "--", T_DEC },   { "<<", T_SHL },   { ">>", T_SHR },
-	{ "<=", T_LE },	    { ">=", T_GE },	{ "==", T_EQ },	   { "!=", T_NE },    { "&&", T_LAND },
-	{ "^^", T_LXOR },   { "||", T_LOR },	{ "+=", T_ADDEQ }, { "-=", T_SUBEQ }, { "*=", T_MULEQ },
-	{ "/=", T_DIVEQ },  { "%=", T_MODEQ },	{ "&=", T_ANDEQ }, { "^=", T_XOREQ }, { "|=", T_OREQ },
-	{ "(", T_LPAR },    { ")", T_RPAR },	{ "[", T_LBRAC },  { "]", T_RBRAC },  { "{", T_LBRACE },
-	{ "}", T_RBRACE },  { ";", T_SEMI },	{ ",", T_COMMA },  { "?", T_QUEST },  { ":", T_COLON },
-	{ ".", T_DOT },	    { "!", T_NOT },	{ "~", T_TILDE },  { "*", T_STAR },   { "/", T_DIV },
-	{ "%", T_MOD },	    { "+", T_PLUS },	{ "-", T_MINUS },  { "<", T_LT },     { ">", T_GT },
-	{ "&", T_AND },	    { "^", T_XOR },	{ "|", T_OR },	   { "=", T_ASSIGN },
+	{ "<<=", T_SHLEQ }, { ">>=", T_SHREQ }, { "...", T_ELLIPSIS }, { "->", T_ARROW },
+	{ "++", T_INC },    { "--", T_DEC },    { "<<", T_SHL },       { ">>", T_SHR },
+	{ "<=", T_LE },     { ">=", T_GE },     { "==", T_EQ },        { "!=", T_NE },
+	{ "&&", T_LAND },   { "^^", T_LXOR },   { "||", T_LOR },       { "+=", T_ADDEQ },
+	{ "-=", T_SUBEQ },  { "*=", T_MULEQ },  { "/=", T_DIVEQ },     { "%=", T_MODEQ },
+	{ "&=", T_ANDEQ },  { "^=", T_XOREQ },  { "|=", T_OREQ },      { "(", T_LPAR },
+	{ ")", T_RPAR },    { "[", T_LBRAC },   { "]", T_RBRAC },      { "{", T_LBRACE },
+	{ "}", T_RBRACE },  { ";", T_SEMI },    { ",", T_COMMA },      { "?", T_QUEST },
+	{ ":", T_COLON },   { ".", T_DOT },     { "!", T_NOT },        { "~", T_TILDE },
+	{ "*", T_STAR },    { "/", T_DIV },     { "%", T_MOD },        { "+", T_PLUS },
+	{ "-", T_MINUS },   { "<", T_LT },      { ">", T_GT },         { "&", T_AND },
+	{ "^", T_XOR },     { "|", T_OR },      { "=", T_ASSIGN },
 };
 
 static bool is_ident_start(int ch)
@@ -68,7 +71,7 @@ static int at(const struct dt_lexer *lx, u32 i)
 	return lx->len - lx->pos > i ? (unsigned char)lx->text[lx->pos + i] : -1;
 }
 
-/* ---- white space, comments, control lines -------------------------------------------------------- */
+/* ---- white space, comments, control lines -------------------------------------------------- */
 
 static void newline(struct dt_lexer *lx)
 {
@@ -138,29 +141,35 @@ void dt_lex_skip(struct dt_compile *c)
 	}
 }
 
-/* A / in a predicate ends it when what follows cannot go on with an expression. */
-static bool ends_predicate(const struct dt_lexer *lx)
+u32 dt_lex_blank(const struct dt_lexer *lx, u32 i)
 {
-	u32 i = lx->pos + 1;
-
 	while (i < lx->len) {
 		if (isspace((unsigned char)lx->text[i])) {
 			i++;
 		} else if (lx->text[i] == '/' && i + 1 < lx->len && lx->text[i + 1] == '*') {
-			for (i += 2; i < lx->len && !(lx->text[i - 1] == '*' && lx->text[i] == '/'); i++)
+			for (i += 3; i < lx->len && !(lx->text[i - 1] == '*' && lx->text[i] == '/');
+			     i++)
 				;
 			i++;
 		} else if (lx->text[i] == '/' && i + 1 < lx->len && lx->text[i + 1] == '/') {
 			while (i < lx->len && lx->text[i] != '\n')
 				i++;
 		} else {
-			return strchr("{;/", lx->text[i]) != NULL;
+			break;
 		}
 	}
-	return true;
+	return DT_MIN(i, lx->len);
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------------- */
+/* A / in a predicate ends it when what follows cannot go on with an expression. */
+static bool ends_predicate(const struct dt_lexer *lx)
+{
+	u32 i = dt_lex_blank(lx, lx->pos + 1);
+
+	return i >= lx->len || strchr("{;/", lx->text[i]) != NULL;
+}
+
+/* ---- numbers ------------------------------------------------------------------------------- */
 
 /* The first type that holds val, as C has it. */
 static enum dt_basic int_type(u64 val, bool decimal, bool is_unsigned, int longs)
@@ -202,7 +211,8 @@ static int digit(int ch)
 static struct number read_number(const char *s, u32 n)
 {
 	struct number num = { 0 };
-	bool hex = n > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') && isxdigit((unsigned char)s[2]);
+	bool hex = n > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') &&
+		   isxdigit((unsigned char)s[2]);
 	u64 base = hex ? 16 : s[0] == '0' ? 8 : 10;
 	bool over = false, bad = false, is_unsigned = false;
 	u32 i = hex ? 2 : 0;
@@ -256,7 +266,7 @@ static void lex_number(struct dt_compile *c, struct dt_token *t)
 		dt_syntax(c, D_SYNTAX, t->loc, "D has no floating-point constants");
 }
 
-/* ---- strings and characters --------------------------------------------------------------------------- */
+/* ---- strings and characters ---------------------------------------------------------------- */
 
 static u32 octal(const char *s, u32 n, unsigned int *val)
 {
@@ -325,8 +335,8 @@ static u32 quoted(struct dt_compile *c, char quote, enum dt_tag newline_tag, con
 	}
 	if (at(lx, i) == quote)
 		return i + 1;
-	dt_syntax(c, D_SYNTAX, dt_lex_loc(c, lx->pos, 1), "end of file encountered before the %s constant closed",
-		  what);
+	dt_syntax(c, D_SYNTAX, dt_lex_loc(c, lx->pos, 1),
+		  "end of file encountered before the %s constant closed", what);
 	return 0;
 }
 
@@ -375,7 +385,7 @@ static void lex_char(struct dt_compile *c, struct dt_token *t)
 	t->itype = int_type(t->val, false, false, 0);
 }
 
-/* ---- macro variables ------------------------------------------------------------------------------------- */
+/* ---- macro variables ----------------------------------------------------------------------- */
 
 static const char *macro_number(struct dt_compile *c, const char *name)
 {
@@ -384,9 +394,17 @@ static const char *macro_number(struct dt_compile *c, const char *name)
 		const char *name;
 		s64 val;
 	} vars[] = {
-		{ "target", e->target < 0 ? 0 : e->target }, { "pid", e->pid },	  { "ppid", e->ppid },
-		{ "pgid", e->pgid },  { "sid", e->sid },     { "uid", e->uid },	  { "euid", e->euid },
-		{ "gid", e->gid },    { "egid", e->egid },   { "projid", 0 },	  { "taskid", 0 },
+		{ "target", e->target < 0 ? 0 : e->target },
+		{ "pid", e->pid },
+		{ "ppid", e->ppid },
+		{ "pgid", e->pgid },
+		{ "sid", e->sid },
+		{ "uid", e->uid },
+		{ "euid", e->euid },
+		{ "gid", e->gid },
+		{ "egid", e->egid },
+		{ "projid", 0 },
+		{ "taskid", 0 },
 	};
 	size_t i;
 
@@ -405,7 +423,8 @@ const char *dt_macro_text(struct dt_compile *c, const char *name, struct dt_loc 
 	if (!isdigit((unsigned char)*name)) {
 		text = macro_number(c, name);
 		return text ? text :
-			      dt_err(c, D_MACRO_UNDEF, loc, "macro variable $%s is not defined", name);
+			      dt_err(c, D_MACRO_UNDEF, loc, "macro variable $%s is not defined",
+				     name);
 	}
 	errno = 0;
 	n = strtoul(name, &end, 10);
@@ -444,7 +463,8 @@ static void macro_token(struct dt_compile *c, struct dt_token *t, const char *te
 			return;
 		}
 		if (num.wrong == D_INT_DIGIT)
-			dt_syntax(c, D_INT_DIGIT, t->loc, "macro argument %s is no octal number", text);
+			dt_syntax(c, D_INT_DIGIT, t->loc, "macro argument %s is no octal number",
+				  text);
 		else if (num.wrong)
 			dt_syntax(c, D_MACRO_OFLOW, t->loc,
 				  "macro argument %s results in integer overflow", text);
@@ -473,10 +493,12 @@ static void lex_macro(struct dt_compile *c, struct dt_token *t)
 	t->loc.len = len;
 	lx->pos += len;
 	if (len == start) {
-		dt_syntax(c, D_SYNTAX, t->loc, "$ wants the name of a macro variable or the number of an argument");
+		dt_syntax(c, D_SYNTAX, t->loc,
+			  "$ wants the name of a macro variable or the number of an argument");
 		return;
 	}
-	text = dt_macro_text(c, dt_arena_strndup(c->a, lx->text + t->loc.off + start, len - start), t->loc);
+	text = dt_macro_text(c, dt_arena_strndup(c->a, lx->text + t->loc.off + start, len - start),
+			     t->loc);
 	if (!text)
 		lx->dead = true;
 	else if (quote)
@@ -485,7 +507,7 @@ static void lex_macro(struct dt_compile *c, struct dt_token *t)
 		macro_token(c, t, text);
 }
 
-/* ---- names --------------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------- */
 
 static enum dt_tok keyword(const char *s, u32 n)
 {
@@ -505,8 +527,8 @@ static void word_token(struct dt_compile *c, struct dt_token *t, const char *s, 
 
 	/* mod`struct page: types all come from the kernel, so the module says nothing */
 	t->tok = keyword(s + skip, n - skip);
-	if (t->tok != T_IDENT && skip && !(t->tok == TOK_KW(STRUCT) || t->tok == TOK_KW(UNION) ||
-					   t->tok == TOK_KW(ENUM)))
+	if (t->tok != T_IDENT && skip &&
+	    !(t->tok == TOK_KW(STRUCT) || t->tok == TOK_KW(UNION) || t->tok == TOK_KW(ENUM)))
 		t->tok = T_IDENT;
 	t->str = dt_arena_strndup(c->a, s, n);
 	t->slen = n;
@@ -529,7 +551,8 @@ static void lex_agg(struct dt_compile *c, struct dt_token *t)
 	struct dt_lexer *lx = &c->lx;
 	u32 n = 1;
 
-	while (at(lx, n) != -1 && is_ident_char(at(lx, n)) && at(lx, n) != '`' && !(n == 1 && isdigit(at(lx, n))))
+	while (at(lx, n) != -1 && is_ident_char(at(lx, n)) && at(lx, n) != '`' &&
+	       !(n == 1 && isdigit(at(lx, n))))
 		n++;
 	t->tok = T_AGG;
 	t->loc.len = n;
@@ -567,7 +590,7 @@ static void lex_punct(struct dt_compile *c, struct dt_token *t)
 		dt_syntax(c, D_SYNTAX, t->loc, "invalid character \\x%02x", at(lx, 0));
 }
 
-/* ---- the token stream ------------------------------------------------------------------------------------------ */
+/* ---- the token stream ---------------------------------------------------------------------- */
 
 static void lex(struct dt_compile *c, struct dt_token *t)
 {
@@ -647,12 +670,15 @@ void *dt_unexpected(struct dt_compile *c, const char *wanted)
 	const char *and = *wanted ? ", expected " : "";
 
 	if (t->tok == T_EOF)
-		return dt_syntax(c, D_SYNTAX, t->loc, "syntax error: unexpected end of input%s%s", and, wanted);
+		return dt_syntax(c, D_SYNTAX, t->loc,
+				 "syntax error: unexpected end of input%s%s", and, wanted);
 	if (t->tok > T_KEYWORD && dt_keywords[t->tok - T_KEYWORD - 1].flags & DT_KF_RESERVED)
 		return dt_syntax(c, D_SYNTAX, t->loc,
 				 "syntax error near \"%s\": the word is reserved%s", t->str,
-				 t->tok == TOK_KW(FOR) || t->tok == TOK_KW(WHILE) || t->tok == TOK_KW(DO) ?
-					 " (D has no loops)" : "");
+				 t->tok == TOK_KW(FOR) || t->tok == TOK_KW(WHILE) ||
+						 t->tok == TOK_KW(DO) ?
+					 " (D has no loops)" :
+					 "");
 	return dt_syntax(c, D_SYNTAX, t->loc, "syntax error near \"%.*s\"%s%s",
 			 (int)DT_MIN(t->loc.len, 60u), c->lx.text + t->loc.off, and, wanted);
 }

@@ -2,8 +2,8 @@
 /*
  * parse.c - expressions, statements and clauses: recursive descent, operators by precedence.
  *
- * A parenthesis that may open a cast is decided by looking ahead, and by asking whether the word inside names a
- * type only when nothing else tells: the kernel's types are costly to read.
+ * A parenthesis that may open a cast is decided by looking ahead, and by asking whether the word
+ * inside names a type only when nothing else tells: the kernel's types are costly to read.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 #define MAX_DESC 1024 /* bytes of a probe description */
 
-/* ---- making nodes ------------------------------------------------------------------------------------ */
+/* ---- making nodes -------------------------------------------------------------------------- */
 
 struct dt_node *dt_node_new(struct dt_compile *c, enum dt_nop op, struct dt_loc loc)
 {
@@ -30,12 +30,14 @@ static struct dt_node *parent(struct dt_compile *c, struct dt_node *n, const str
 	if (child && child->height >= n->height)
 		n->height = (u16)(child->height + 1);
 	if (n->height > DT_MAX_HEIGHT)
-		dt_syntax(c, D_SYNTAX, n->loc, "expression is too complicated: more than %d operators in a row",
+		dt_syntax(c, D_SYNTAX, n->loc,
+			  "expression is too complicated: more than %d operators in a row",
 			  DT_MAX_HEIGHT);
 	return n;
 }
 
-static struct dt_node *unary(struct dt_compile *c, enum dt_nop op, struct dt_loc loc, struct dt_node *l)
+static struct dt_node *unary(struct dt_compile *c, enum dt_nop op, struct dt_loc loc,
+			     struct dt_node *l)
 {
 	struct dt_node *n;
 
@@ -46,7 +48,8 @@ static struct dt_node *unary(struct dt_compile *c, enum dt_nop op, struct dt_loc
 	return parent(c, n, l);
 }
 
-static struct dt_node *binary(struct dt_compile *c, enum dt_nop op, struct dt_node *l, struct dt_node *r)
+static struct dt_node *binary(struct dt_compile *c, enum dt_nop op, struct dt_node *l,
+			      struct dt_node *r)
 {
 	struct dt_node *n;
 
@@ -74,7 +77,7 @@ void dt_leave(struct dt_compile *c)
 	c->depth--;
 }
 
-/* ---- primary and postfix expressions -------------------------------------------------------------------- */
+/* ---- primary and postfix expressions ------------------------------------------------------- */
 
 /* Arguments up to the closing token, which is taken. */
 static bool parse_args(struct dt_compile *c, struct dt_node *n, enum dt_tok close)
@@ -144,7 +147,11 @@ static struct dt_node *parse_ident(struct dt_compile *c)
 static struct dt_node *parse_literal(struct dt_compile *c)
 {
 	struct dt_token t = dt_next(c);
-	struct dt_node *n = dt_node_new(c, t.tok == T_INT ? N_INT : t.tok == T_STR ? N_STR : N_AGG, t.loc);
+	struct dt_node *n = dt_node_new(c,
+					t.tok == T_INT ? N_INT :
+					t.tok == T_STR ? N_STR :
+							 N_AGG,
+					t.loc);
 
 	n->val = t.val;
 	n->str = t.str;
@@ -209,10 +216,13 @@ static struct dt_node *parse_offsetof(struct dt_compile *c)
 static struct dt_node *parse_primary(struct dt_compile *c)
 {
 	switch (dt_peek(c, 0)->tok) {
-	case T_INT: case T_STR: case T_AGG: return parse_literal(c);
+	case T_INT:
+	case T_STR:
+	case T_AGG: return parse_literal(c);
 	case T_IDENT: return parse_ident(c);
 	case T_LPAR: return parse_parens(c);
-	case TOK_KW(SELF): case TOK_KW(THIS): return parse_scoped(c);
+	case TOK_KW(SELF):
+	case TOK_KW(THIS): return parse_scoped(c);
 	case TOK_KW(XLATE): return parse_xlate(c);
 	case TOK_KW(OFFSETOF): return parse_offsetof(c);
 	case TOK_KW(RETURN):
@@ -262,30 +272,50 @@ static struct dt_node *parse_postfix(struct dt_compile *c)
 
 	while (n && !c->lx.dead) {
 		switch (dt_peek(c, 0)->tok) {
-		case T_ARROW: case T_DOT: n = parse_member(c, n); break;
+		case T_ARROW:
+		case T_DOT: n = parse_member(c, n); break;
 		case T_LBRAC: n = parse_subscript(c, n); break;
-		case T_INC: case T_DEC: n = parse_postincdec(c, n); break;
+		case T_INC:
+		case T_DEC: n = parse_postincdec(c, n); break;
 		case T_LPAR:
-			return dt_syntax(c, D_FUNC_IDENT, n->loc, "only a name can be called as a function");
+			return dt_syntax(c, D_FUNC_IDENT, n->loc,
+					 "only a name can be called as a function");
 		default: return n;
 		}
 	}
 	return n;
 }
 
-/* ---- casts and unary operators ----------------------------------------------------------------------------- */
+/* ---- casts and unary operators ------------------------------------------------------------- */
 
 /* May a unary expression begin with this token? */
-enum start { START_NO, START_YES, START_PERHAPS }; /* perhaps: it may be a binary operator as well */
+enum start {
+	START_NO,
+	START_YES,
+	START_PERHAPS
+}; /* perhaps: it may be a binary operator as well */
 static enum start starts_unary(enum dt_tok tok)
 {
 	switch (tok) {
-	case T_INT: case T_STR: case T_IDENT: case T_AGG: case T_NOT: case T_TILDE:
-	case TOK_KW(SELF): case TOK_KW(THIS): case TOK_KW(XLATE): case TOK_KW(OFFSETOF):
-	case TOK_KW(SIZEOF): case TOK_KW(STRINGOF):
-		return START_YES;
-	case T_LPAR: case T_MINUS: case T_PLUS: case T_STAR: case T_AND: case T_INC: case T_DEC:
-		return START_PERHAPS;
+	case T_INT:
+	case T_STR:
+	case T_IDENT:
+	case T_AGG:
+	case T_NOT:
+	case T_TILDE:
+	case TOK_KW(SELF):
+	case TOK_KW(THIS):
+	case TOK_KW(XLATE):
+	case TOK_KW(OFFSETOF):
+	case TOK_KW(SIZEOF):
+	case TOK_KW(STRINGOF): return START_YES;
+	case T_LPAR:
+	case T_MINUS:
+	case T_PLUS:
+	case T_STAR:
+	case T_AND:
+	case T_INC:
+	case T_DEC: return START_PERHAPS;
 	default: return START_NO;
 	}
 }
@@ -310,7 +340,8 @@ static bool is_cast(struct dt_compile *c)
 			i++;
 		return dt_peek(c, i)->tok == T_RPAR;
 	case T_LPAR: return dt_peek(c, 3)->tok == T_STAR && dt_peek(c, 4)->tok == T_RPAR;
-	case TOK_KW(CONST): case TOK_KW(VOLATILE): return true;
+	case TOK_KW(CONST):
+	case TOK_KW(VOLATILE): return true;
 	default: return false;
 	}
 }
@@ -352,9 +383,9 @@ static const struct {
 	enum dt_nop op;
 	u64 val;
 } prefixes[] = {
-	{ T_INC, N_PREINC, 0 }, { T_DEC, N_PREDEC, 0 },	 { T_AND, N_ADDROF, 0 },   { T_STAR, N_DEREF, 0 },
-	{ T_PLUS, N_NEG, 1 },	{ T_MINUS, N_NEG, 0 },	 { T_TILDE, N_BITNOT, 0 }, { T_NOT, N_LOGNOT, 0 },
-	{ TOK_KW(STRINGOF), N_STRINGOF, 0 },
+	{ T_INC, N_PREINC, 0 },   { T_DEC, N_PREDEC, 0 }, { T_AND, N_ADDROF, 0 },
+	{ T_STAR, N_DEREF, 0 },   { T_PLUS, N_NEG, 1 },   { T_MINUS, N_NEG, 0 },
+	{ T_TILDE, N_BITNOT, 0 }, { T_NOT, N_LOGNOT, 0 }, { TOK_KW(STRINGOF), N_STRINGOF, 0 },
 };
 
 static struct dt_node *parse_prefix(struct dt_compile *c)
@@ -391,18 +422,18 @@ static struct dt_node *parse_unary(struct dt_compile *c)
 	return n;
 }
 
-/* ---- binary operators, ?:, assignment ------------------------------------------------------------------------ */
+/* ---- binary operators, ?:, assignment ------------------------------------------------------ */
 
 static const struct {
 	enum dt_tok tok;
 	enum dt_nop op;
 	int prec;
 } binaries[] = {
-	{ T_STAR, N_MUL, 11 }, { T_DIV, N_DIV, 11 },   { T_MOD, N_MOD, 11 }, { T_PLUS, N_ADD, 10 },
+	{ T_STAR, N_MUL, 11 },  { T_DIV, N_DIV, 11 },  { T_MOD, N_MOD, 11 }, { T_PLUS, N_ADD, 10 },
 	{ T_MINUS, N_SUB, 10 }, { T_SHL, N_SHL, 9 },   { T_SHR, N_SHR, 9 },  { T_LT, N_LT, 8 },
-	{ T_LE, N_LE, 8 },     { T_GT, N_GT, 8 },      { T_GE, N_GE, 8 },    { T_EQ, N_EQ, 7 },
-	{ T_NE, N_NE, 7 },     { T_AND, N_AND, 6 },    { T_XOR, N_XOR, 5 },  { T_OR, N_OR, 4 },
-	{ T_LAND, N_LAND, 3 }, { T_LXOR, N_LXOR, 2 },  { T_LOR, N_LOR, 1 },
+	{ T_LE, N_LE, 8 },      { T_GT, N_GT, 8 },     { T_GE, N_GE, 8 },    { T_EQ, N_EQ, 7 },
+	{ T_NE, N_NE, 7 },      { T_AND, N_AND, 6 },   { T_XOR, N_XOR, 5 },  { T_OR, N_OR, 4 },
+	{ T_LAND, N_LAND, 3 },  { T_LXOR, N_LXOR, 2 }, { T_LOR, N_LOR, 1 },
 };
 
 static int find_binary(enum dt_tok tok)
@@ -454,8 +485,8 @@ static const struct {
 	enum dt_nop op;
 } assigns[] = {
 	{ T_ASSIGN, N_ASSIGN }, { T_ADDEQ, N_ADD }, { T_SUBEQ, N_SUB }, { T_MULEQ, N_MUL },
-	{ T_DIVEQ, N_DIV },	{ T_MODEQ, N_MOD }, { T_ANDEQ, N_AND }, { T_XOREQ, N_XOR },
-	{ T_OREQ, N_OR },	{ T_SHLEQ, N_SHL }, { T_SHREQ, N_SHR },
+	{ T_DIVEQ, N_DIV },     { T_MODEQ, N_MOD }, { T_ANDEQ, N_AND }, { T_XOREQ, N_XOR },
+	{ T_OREQ, N_OR },       { T_SHLEQ, N_SHL }, { T_SHREQ, N_SHR },
 };
 
 /* a + b = c is no sentence; (a + b) = c is one, though a wrong one. */
@@ -483,7 +514,8 @@ struct dt_node *dt_parse_assign(struct dt_compile *c)
 		dt_unexpected(c, "");
 	} else {
 		dt_next(c);
-		n = binary(c, assigns[i].op == N_ASSIGN ? N_ASSIGN : N_OPASSIGN, l, dt_parse_assign(c));
+		n = binary(c, assigns[i].op == N_ASSIGN ? N_ASSIGN : N_OPASSIGN, l,
+			   dt_parse_assign(c));
 		if (n)
 			n->val = assigns[i].op;
 	}
@@ -500,7 +532,7 @@ struct dt_node *dt_parse_expr(struct dt_compile *c)
 	return l;
 }
 
-/* ---- statements ------------------------------------------------------------------------------------------------ */
+/* ---- statements ---------------------------------------------------------------------------- */
 
 static struct dt_stmt *parse_stmts(struct dt_compile *c);
 
@@ -579,14 +611,15 @@ static struct dt_stmt *parse_stmts(struct dt_compile *c)
 	return first;
 }
 
-/* ---- clauses ------------------------------------------------------------------------------------------------------ */
+/* ---- clauses ------------------------------------------------------------------------------- */
 
 static bool is_desc_char(int ch)
 {
 	return isalnum(ch) || (ch && strchr("-$:_.`?*\\[]!+@~", ch));
 }
 
-/* Length of the probe description at the lexer's position; a comma inside brackets belongs to it. */
+/* Length of the probe description at the lexer's position; a comma inside brackets belongs to
+ * it. */
 static u32 scan_desc(const struct dt_lexer *lx)
 {
 	u32 i;
@@ -624,7 +657,9 @@ static const char *expand_desc(struct dt_compile *c, const char *s, u32 n, struc
 		for (start = i; i < n && (isalnum((unsigned char)s[i]) || s[i] == '_'); i++)
 			;
 		if (i == start)
-			return dt_err(c, D_SYNTAX, loc, "$ wants the name of a macro variable or the number of an argument");
+			return dt_err(
+				c, D_SYNTAX, loc,
+				"$ wants the name of a macro variable or the number of an argument");
 		text = dt_macro_text(c, dt_arena_strndup(c->a, s + start, i - start), loc);
 		if (!text)
 			return NULL;
@@ -650,9 +685,11 @@ static bool by_number(struct dt_pdesc *d, const char *text)
 	return true;
 }
 
-static void add_desc(struct dt_compile *c, struct dt_clause *cl, const char *s, u32 n, struct dt_loc loc)
+static void add_desc(struct dt_compile *c, struct dt_clause *cl, const char *s, u32 n,
+		     struct dt_loc loc)
 {
-	dtrace_probespec_t spec = c->p->spec == DTRACE_PROBESPEC_NONE ? DTRACE_PROBESPEC_NAME : c->p->spec;
+	dtrace_probespec_t spec =
+		c->p->spec == DTRACE_PROBESPEC_NONE ? DTRACE_PROBESPEC_NAME : c->p->spec;
 	const char *text, *why = "malformed";
 	struct dt_pdesc d = { 0 };
 
@@ -736,7 +773,7 @@ static void parse_clause(struct dt_compile *c)
 	dt_expect(c, T_RBRACE);
 }
 
-/* ---- the program ------------------------------------------------------------------------------------------------------ */
+/* ---- the program --------------------------------------------------------------------------- */
 
 static u32 word_length(const struct dt_lexer *lx)
 {
@@ -758,8 +795,8 @@ static bool is_decl_keyword(const char *s, u32 n)
 	return false;
 }
 
-/* A unit that starts with a declaration's keyword, or with a word followed by another ("uint64_t total"), is a
- * declaration; all others are clauses. */
+/* A unit that starts with a declaration's keyword, or with a word followed by another ("uint64_t
+ * total"), is a declaration; all others are clauses. */
 static bool at_declaration(struct dt_compile *c)
 {
 	struct dt_lexer *lx = &c->lx;
@@ -771,8 +808,7 @@ static bool at_declaration(struct dt_compile *c)
 		return true;
 	if (!word || isdigit((unsigned char)lx->text[lx->pos]))
 		return lx->text[lx->pos] == '`';
-	for (i = lx->pos + n; i < lx->len && isspace((unsigned char)lx->text[i]); i++)
-		;
+	i = dt_lex_blank(lx, lx->pos + n);
 	ch = i < lx->len ? (unsigned char)lx->text[i] : 0;
 	return i > lx->pos + n && (isalpha(ch) || ch == '_' || ch == '*' || ch == '(');
 }

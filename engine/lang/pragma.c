@@ -25,7 +25,7 @@ static void *malformed(struct dt_compile *c, const struct words *w, const char *
 	return dt_err(c, D_PRAGMA_MALFORM, w->loc, "malformed control line, expected: %s", usage);
 }
 
-/* ---- #pragma D ------------------------------------------------------------------------------------------- */
+/* ---- #pragma D ----------------------------------------------------------------------------- */
 
 static void pragma_option(struct dt_compile *c, struct words *w, u32 i)
 {
@@ -58,9 +58,11 @@ static bool one_of(const char *s, size_t n, const char *const *names)
 /* Stability/Stability/Class */
 static bool attributes_ok(const char *s)
 {
-	static const char *const stabilities[] = { "Internal", "Private",  "Obsolete", "External", "Unstable",
-						   "Evolving", "Stable",   "Standard", NULL };
-	static const char *const classes[] = { "Unknown", "CPU", "Platform", "Group", "ISA", "Common", NULL };
+	static const char *const stabilities[] = { "Internal", "Private",  "Obsolete",
+						   "External", "Unstable", "Evolving",
+						   "Stable",   "Standard", NULL };
+	static const char *const classes[] = { "Unknown", "CPU",    "Platform", "Group",
+					       "ISA",     "Common", NULL };
 	size_t a = strcspn(s, "/"), b;
 
 	if (!s[a] || !one_of(s, a, stabilities))
@@ -109,9 +111,10 @@ static void pragma_binding(struct dt_compile *c, struct words *w, u32 i)
 /* Libraries whose names programs ask for: what they hold elsewhere is built in here. */
 static bool has_library(const char *name)
 {
-	static const char *const libraries[] = { "errno.d", "io.d",	"ip.d",	     "net.d",	"procfs.d",
-						 "regs.d",  "sched.d",	"signal.d",  "tcp.d",	"udp.d",
-						 "unistd.d", "cpc.d",	"dtrace.d",  "ufs.d",	"pcap.d", NULL };
+	static const char *const libraries[] = { "errno.d",  "io.d",   "ip.d",     "net.d",
+						 "procfs.d", "regs.d", "sched.d",  "signal.d",
+						 "tcp.d",    "udp.d",  "unistd.d", "cpc.d",
+						 "dtrace.d", "ufs.d",  "pcap.d",   NULL };
 
 	return one_of(name, strlen(name), libraries);
 }
@@ -138,15 +141,17 @@ static void pragma_depends(struct dt_compile *c, struct words *w, u32 i)
 	static const struct {
 		const char *what;
 		bool (*has)(const char *name);
-	} kinds[] = { { "library", has_library }, { "provider", has_provider }, { "module", has_module } };
+	} kinds[] = { { "library", has_library },
+		      { "provider", has_provider },
+		      { "module", has_module } };
 	size_t k;
 
 	for (k = 0; k < DT_NELEM(kinds) && w->n == i + 2; k++) {
 		if (strcmp(kinds[k].what, w->w[i].s) != 0)
 			continue;
 		if (!kinds[k].has(w->w[i + 1].s))
-			dt_err(c, D_PRAGMA_DEPEND, w->w[i + 1].loc, "program requires %s %s, which is not here",
-			       w->w[i].s, w->w[i + 1].s);
+			dt_err(c, D_PRAGMA_DEPEND, w->w[i + 1].loc,
+			       "program requires %s %s, which is not here", w->w[i].s, w->w[i + 1].s);
 		return;
 	}
 	malformed(c, w, "#pragma D depends_on library|module|provider name");
@@ -158,8 +163,10 @@ static void pragma_d(struct dt_compile *c, struct words *w, u32 i)
 		const char *name;
 		void (*fn)(struct dt_compile *c, struct words *w, u32 i);
 	} pragmas[] = {
-		{ "option", pragma_option },	     { "attributes", pragma_attributes },
-		{ "binding", pragma_binding },	     { "depends_on", pragma_depends },
+		{ "option", pragma_option },
+		{ "attributes", pragma_attributes },
+		{ "binding", pragma_binding },
+		{ "depends_on", pragma_depends },
 	};
 	size_t k;
 
@@ -176,7 +183,7 @@ static void pragma_d(struct dt_compile *c, struct words *w, u32 i)
 	dt_err(c, D_PRAGMA_INVAL, w->w[i].loc, "invalid D pragma: %s", w->w[i].s);
 }
 
-/* ---- the other lines ------------------------------------------------------------------------------------------ */
+/* ---- the other lines ----------------------------------------------------------------------- */
 
 static void ctl_ident(struct dt_compile *c, struct words *w, u32 i)
 {
@@ -242,7 +249,7 @@ static void ctl_pragma(struct dt_compile *c, struct words *w, u32 i)
 			controls[k].fn(c, w, i + 1);
 }
 
-/* ---- splitting --------------------------------------------------------------------------------------------------- */
+/* ---- splitting ----------------------------------------------------------------------------- */
 
 static u32 word_end(const char *s, u32 n, u32 i)
 {
@@ -304,7 +311,7 @@ void dt_control_line(struct dt_compile *c, u32 off, u32 len)
 	       c->env->cflags & DTRACE_C_CPP ? "" : " (the C preprocessor was not asked for)");
 }
 
-/* ---- names that pragmas spoke of ------------------------------------------------------------------------------------ */
+/* ---- names that pragmas spoke of ----------------------------------------------------------- */
 
 static bool is_declared(struct dt_compile *c, const char *name)
 {

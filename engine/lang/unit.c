@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unit.c - what stands outside clauses: declarations of types and variables, inlines, translators, providers.
+ * unit.c - what stands outside clauses: declarations of types and variables, inlines, translators,
+ * providers.
  *
- * Types take effect at once, since parsing needs them; the rest becomes items that the checker meets in
- * program order.
+ * Types take effect at once, since parsing needs them; the rest becomes items that the checker
+ * meets in program order.
  */
 #include <string.h>
 
@@ -19,7 +20,7 @@ struct dt_item *dt_item_add(struct dt_compile *c, enum dt_item_kind kind)
 	return it;
 }
 
-/* ---- inline ------------------------------------------------------------------------------------------ */
+/* ---- inline -------------------------------------------------------------------------------- */
 
 static void declare_inline(struct dt_compile *c, const struct dt_decl *d, struct dt_node *body)
 {
@@ -36,8 +37,8 @@ static void declare_inline(struct dt_compile *c, const struct dt_decl *d, struct
 	in->body = body;
 	for (i = 0; i < d->nkeys; i++)
 		if (!d->knames[i])
-			dt_err(c, D_DECL_PROTO_NAME, d->loc, "parameter %u of inline %s needs a name",
-			       i + 1, d->name);
+			dt_err(c, D_DECL_PROTO_NAME, d->loc,
+			       "parameter %u of inline %s needs a name", i + 1, d->name);
 	if (dt_bind_inline(c, d->name) || dt_bind_var(c, DT_GLOBAL, d->name, d->loc, false)) {
 		dt_err(c, D_DECL_IDRED, d->loc, "identifier redeclared: %s", d->name);
 		return;
@@ -59,7 +60,7 @@ static void parse_inline(struct dt_compile *c, const struct dt_decl *d)
 		declare_inline(c, d, body);
 }
 
-/* ---- variables and typedefs ------------------------------------------------------------------------------- */
+/* ---- variables and typedefs ---------------------------------------------------------------- */
 
 /* A variable, unless it is something that no variable can be. */
 static bool variable_ok(struct dt_compile *c, const struct dt_specs *s, const struct dt_decl *d)
@@ -67,7 +68,8 @@ static bool variable_ok(struct dt_compile *c, const struct dt_specs *s, const st
 	const struct dt_type *t = dt_type_resolve(d->type);
 
 	if (s->cls == CL_THIS && d->assoc)
-		dt_err(c, D_DECL_LOCASSC, d->loc, "associative arrays cannot be this-> variables: %s", d->name);
+		dt_err(c, D_DECL_LOCASSC, d->loc,
+		       "associative arrays cannot be this-> variables: %s", d->name);
 	else if (t->kind == DT_VOID)
 		dt_err(c, D_DECL_VOIDOBJ, d->loc, "cannot have a variable of type void: %s", d->name);
 	else if (t->kind == DT_FWD)
@@ -75,7 +77,8 @@ static bool variable_ok(struct dt_compile *c, const struct dt_specs *s, const st
 		       dt_tstr(c, d->type));
 	else if (t->kind == DT_ARRAY && !t->nelems)
 		dt_err(c, D_DECL_ARRNULL, d->loc,
-		       "the declaration of array %s needs a dimension or the types of its keys", d->name);
+		       "the declaration of array %s needs a dimension or the types of its keys",
+		       d->name);
 	else
 		return true;
 	return false;
@@ -89,7 +92,8 @@ static void declare(struct dt_compile *c, const struct dt_specs *s, const struct
 		dt_declare_typedef(c, d);
 		return;
 	}
-	/* a prototype says that a function of the kernel exists: its address is asked from the kernel */
+	/* a prototype says that a function of the kernel exists: its address is asked from the
+	 * kernel */
 	if (dt_type_resolve(d->type)->kind == DT_FUNC || !variable_ok(c, s, d))
 		return;
 	it = dt_item_add(c, I_VAR);
@@ -127,7 +131,7 @@ static void parse_declarators(struct dt_compile *c, const struct dt_specs *s)
 	dt_expect(c, T_SEMI);
 }
 
-/* ---- translator OUT < IN *name > { member = expression; ... }; ------------------------------------------------ */
+/* ---- translator OUT < IN *name > { member = expression; ... }; ----------------------------- */
 
 static bool parse_xmember(struct dt_compile *c, struct dt_xlator *x)
 {
@@ -158,7 +162,8 @@ static void parse_translator(struct dt_compile *c)
 
 	x->loc = dt_next(c).loc;
 	x->out = dt_parse_type(c);
-	if (!x->out || !dt_expect(c, T_LT) || !dt_parse_specs(c, &s) || !dt_parse_declarator(c, &s, &d))
+	if (!x->out || !dt_expect(c, T_LT) || !dt_parse_specs(c, &s) ||
+	    !dt_parse_declarator(c, &s, &d))
 		return;
 	if (!d.name) {
 		dt_err(c, D_DECL_IDENT, d.loc, "the input of a translator needs a name");
@@ -177,7 +182,7 @@ static void parse_translator(struct dt_compile *c)
 	dt_item_add(c, I_XLATOR)->xl = x;
 }
 
-/* ---- provider P { probe f(T a) : (T b); ... }; ------------------------------------------------------------------ */
+/* ---- provider P { probe f(T a) : (T b); ... }; --------------------------------------------- */
 
 #define MAX_PROBE_ARGS 32
 
@@ -194,7 +199,8 @@ static u32 parse_probe_args(struct dt_compile *c)
 			return n;
 		n += dt_type_resolve(d.type)->kind != DT_VOID;
 		/* what it is translated to */
-		if (dt_accept(c, T_COLON) && (!dt_parse_specs(c, &s) || !dt_parse_declarator(c, &s, &d)))
+		if (dt_accept(c, T_COLON) &&
+		    (!dt_parse_specs(c, &s) || !dt_parse_declarator(c, &s, &d)))
 			return n;
 	} while (dt_accept(c, T_COMMA));
 	dt_expect(c, T_RPAR);
@@ -216,8 +222,8 @@ static bool parse_probe(struct dt_compile *c, struct dt_htab *seen)
 		dt_err(c, D_PROV_PRDUP, name.loc, "probe redeclared: %s", name.str);
 	dt_put(c, seen, name.str, c);
 	if (parse_probe_args(c) > MAX_PROBE_ARGS)
-		dt_err(c, D_PROV_PRARGLEN, name.loc, "probe %s has more than %d arguments", name.str,
-		       MAX_PROBE_ARGS);
+		dt_err(c, D_PROV_PRARGLEN, name.loc, "probe %s has more than %d arguments",
+		       name.str, MAX_PROBE_ARGS);
 	if (dt_accept(c, T_COLON))
 		parse_probe_args(c);
 	return dt_expect(c, T_SEMI);
@@ -241,8 +247,8 @@ static void parse_provider(struct dt_compile *c)
 	name = dt_next(c);
 	if (!provider_name_ok(&name))
 		dt_err(c, D_PROV_BADNAME, name.loc,
-		       "invalid provider name: %s (up to %d characters, not ending with a digit)", name.str,
-		       DTRACE_PROVNAMELEN - 1);
+		       "invalid provider name: %s (up to %d characters, not ending with a digit)",
+		       name.str, DTRACE_PROVNAMELEN - 1);
 	if (!dt_expect(c, T_LBRACE))
 		return;
 	while (!dt_accept(c, T_RBRACE))
@@ -258,6 +264,7 @@ void dt_parse_declaration(struct dt_compile *c)
 	enum dt_tok tok = dt_peek(c, 0)->tok;
 	struct dt_specs s;
 
+	c->declared = true;
 	if (tok == TOK_KW(TRANSLATOR)) {
 		parse_translator(c);
 		return;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * xlate.c - inlines and translators, by substitution: the tree as it was parsed is copied to the place of use,
- * names replaced by the arguments, and checked there.
+ * xlate.c - inlines and translators, by substitution: the tree as it was parsed is copied to the
+ * place of use, names replaced by the arguments, and checked there.
  *
- * An argument with calls or effects is put into a this-> variable of its own first, so that it happens once.
+ * An argument with calls or effects is put into a this-> variable of its own first, so that it
+ * happens once.
  */
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 #define MAX_EXPANDING 64
 
-/* ---- copying trees ------------------------------------------------------------------------------------------ */
+/* ---- copying trees ------------------------------------------------------------------------- */
 
 struct cloner {
 	struct dt_compile *c;
@@ -65,8 +66,8 @@ static struct dt_node *clone(const struct cloner *k, const struct dt_node *n)
 	return m;
 }
 
-struct dt_node *dt_clone(struct dt_compile *c, const struct dt_node *n, const struct dt_subst *s, u32 ns,
-			 const struct dt_loc *loc)
+struct dt_node *dt_clone(struct dt_compile *c, const struct dt_node *n, const struct dt_subst *s,
+			 u32 ns, const struct dt_loc *loc)
 {
 	const struct cloner k = { .c = c, .a = c->a, .subst = s, .nsubst = ns, .loc = loc };
 
@@ -82,7 +83,7 @@ static struct dt_node *keep(struct dt_compile *c, const struct dt_node *n)
 	return clone(&k, n);
 }
 
-/* ---- arguments --------------------------------------------------------------------------------------------------- */
+/* ---- arguments ----------------------------------------------------------------------------- */
 
 /* May the expression be evaluated several times? */
 static bool is_plain(const struct dt_node *n)
@@ -152,10 +153,10 @@ static struct dt_node *placeholder(struct dt_compile *c, struct dt_type *type, s
 	return dt_var_node(c, v, loc);
 }
 
-/* ---- inlines --------------------------------------------------------------------------------------------------------- */
+/* ---- inlines ------------------------------------------------------------------------------- */
 
-static struct dt_node *inline_body(struct dt_compile *c, struct dt_inline *in, const struct dt_subst *s, u32 ns,
-				   const struct dt_loc *loc)
+static struct dt_node *inline_body(struct dt_compile *c, struct dt_inline *in,
+				   const struct dt_subst *s, u32 ns, const struct dt_loc *loc)
 {
 	struct dt_node *body = dt_clone(c, in->body, s, ns, loc);
 	u32 limit = c->inline_limit;
@@ -168,8 +169,9 @@ static struct dt_node *inline_body(struct dt_compile *c, struct dt_inline *in, c
 	if (dt_is_poison(body) || body->op == N_XLATE)
 		return body;
 	if (!dt_convert(c, &body, in->type)) {
-		dt_err(c, D_OP_INCOMPAT, body->loc, "inline %s definition uses incompatible types: \"%s\" = \"%s\"",
-		       in->name, dt_tstr(c, in->type), dt_tstr(c, body->type));
+		dt_err(c, D_OP_INCOMPAT, body->loc,
+		       "inline %s definition uses incompatible types: \"%s\" = \"%s\"", in->name,
+		       dt_tstr(c, in->type), dt_tstr(c, body->type));
 		return dt_poison(c, body);
 	}
 	return body;
@@ -186,12 +188,13 @@ struct dt_node *dt_expand_inline(struct dt_compile *c, struct dt_inline *in, str
 	if (in->bad)
 		return dt_poison(c, use);
 	if (in->array && !args) {
-		dt_err(c, D_ARR_BADREF, loc, "inline %s[ ] needs %u argument%s", in->name, in->nparams,
-		       in->nparams == 1 ? "" : "s");
+		dt_err(c, D_ARR_BADREF, loc, "inline %s[ ] needs %u argument%s", in->name,
+		       in->nparams, in->nparams == 1 ? "" : "s");
 		return dt_poison(c, use);
 	}
 	if (nargs != in->nparams) {
-		dt_err(c, D_PROTO_LEN, loc, "%s[ ] prototype mismatch: %u argument%s passed, %u expected", in->name,
+		dt_err(c, D_PROTO_LEN, loc,
+		       "%s[ ] prototype mismatch: %u argument%s passed, %u expected", in->name,
 		       nargs, nargs == 1 ? "" : "s", in->nparams);
 		return dt_poison(c, use);
 	}
@@ -239,18 +242,21 @@ struct dt_inline *dt_inline_publish(struct dt_compile *c, const struct dt_inline
 	return copy;
 }
 
-/* ---- translators --------------------------------------------------------------------------------------------------------- */
+/* ---- translators --------------------------------------------------------------------------- */
 
-static struct dt_xlator *search(struct dt_xlator *x, const struct dt_type *out, const struct dt_type *in, bool loose)
+static struct dt_xlator *search(struct dt_xlator *x, const struct dt_type *out,
+				const struct dt_type *in, bool loose)
 {
 	for (; x; x = x->next)
 		if (dt_type_same(x->out, out) &&
-		    (dt_type_same(x->in, in) || (loose && dt_type_is_int(x->in) && dt_type_is_int(in))))
+		    (dt_type_same(x->in, in) ||
+		     (loose && dt_type_is_int(x->in) && dt_type_is_int(in))))
 			return x;
 	return NULL;
 }
 
-static struct dt_xlator *find_xlator(struct dt_compile *c, const struct dt_type *out, const struct dt_type *in)
+static struct dt_xlator *find_xlator(struct dt_compile *c, const struct dt_type *out,
+				     const struct dt_type *in)
 {
 	struct dt_xlator *x = search(c->names.xlators, out, in, false);
 
@@ -260,8 +266,9 @@ static struct dt_xlator *find_xlator(struct dt_compile *c, const struct dt_type 
 }
 
 /* The member's expression with the type that the output struct declares. */
-static struct dt_node *member_value(struct dt_compile *c, const struct dt_xlator *x, const struct dt_xmember *m,
-				    const struct dt_subst *s, const struct dt_loc *loc)
+static struct dt_node *member_value(struct dt_compile *c, const struct dt_xlator *x,
+				    const struct dt_xmember *m, const struct dt_subst *s,
+				    const struct dt_loc *loc)
 {
 	struct dt_node *e = dt_check_expr(c, dt_clone(c, m->expr, s, 1, loc));
 	const struct dt_member *to;
@@ -274,8 +281,9 @@ static struct dt_node *member_value(struct dt_compile *c, const struct dt_xlator
 		return dt_to_string(c, e);
 	if (dt_convert(c, &e, to->type))
 		return e;
-	dt_err(c, D_XLATE_INCOMPAT, e->loc, "translator member %s definition uses incompatible types: \"%s\" = \"%s\"",
-	       m->name, dt_tstr(c, to->type), dt_tstr(c, e->type));
+	dt_err(c, D_XLATE_INCOMPAT, e->loc,
+	       "translator member %s definition uses incompatible types: \"%s\" = \"%s\"", m->name,
+	       dt_tstr(c, to->type), dt_tstr(c, e->type));
 	return dt_poison(c, e);
 }
 
@@ -297,27 +305,31 @@ static const struct dt_xmember *find_member(const struct dt_xlator *x, const cha
 }
 
 /* xlate<T>(e).m: reported reasons against it */
-static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_node *x, const char *member,
-				       struct dt_loc loc, struct dt_xlator **xl)
+static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_node *x,
+				       const char *member, struct dt_loc loc, struct dt_xlator **xl)
 {
 	const struct dt_type *out = output_of(x);
 	const struct dt_xmember *m;
 
 	if (!out || !dt_type_is_sou(out))
-		return dt_err(c, D_XLATE_SOU, x->loc, "cannot translate to \"%s\": it is neither struct nor union",
+		return dt_err(c, D_XLATE_SOU, x->loc,
+			      "cannot translate to \"%s\": it is neither struct nor union",
 			      dt_tstr(c, x->dtype));
 	*xl = find_xlator(c, out, x->l->type);
 	if (!*xl)
-		return dt_err(c, D_XLATE_NONE, x->loc, "cannot translate from \"%s\" to \"%s\": there is no translator",
+		return dt_err(c, D_XLATE_NONE, x->loc,
+			      "cannot translate from \"%s\" to \"%s\": there is no translator",
 			      dt_tstr(c, x->l->type), dt_tstr(c, out));
 	m = find_member(*xl, member);
 	if (!m)
-		return dt_err(c, D_XLATE_MEMB, loc, "translator from \"%s\" to \"%s\" does not define member %s",
+		return dt_err(c, D_XLATE_MEMB, loc,
+			      "translator from \"%s\" to \"%s\" does not define member %s",
 			      dt_tstr(c, (*xl)->in), dt_tstr(c, out), member);
 	return m;
 }
 
-struct dt_node *dt_expand_xlate(struct dt_compile *c, struct dt_node *x, const char *member, struct dt_loc loc)
+struct dt_node *dt_expand_xlate(struct dt_compile *c, struct dt_node *x, const char *member,
+				struct dt_loc loc)
 {
 	struct dt_node *before = NULL, *e;
 	struct dt_xlator *xl = NULL;
@@ -342,8 +354,8 @@ static bool check_member(struct dt_compile *c, const struct dt_xlator *x, const 
 	u64 bit_off;
 
 	if (!dt_type_member(dt_type_resolve(x->out), m->name, &bit_off)) {
-		dt_err(c, D_XLATE_MEMB, m->loc, "translator member %s is not a member of \"%s\"", m->name,
-		       dt_tstr(c, x->out));
+		dt_err(c, D_XLATE_MEMB, m->loc, "translator member %s is not a member of \"%s\"",
+		       m->name, dt_tstr(c, x->out));
 		return false;
 	}
 	return !dt_is_poison(member_value(c, x, m, &s, NULL));
@@ -354,12 +366,15 @@ void dt_check_xlator(struct dt_compile *c, struct dt_xlator *x)
 	u32 i;
 
 	if (!dt_type_is_sou(x->out) || dt_type_resolve(x->out)->kind == DT_FWD) {
-		dt_err(c, D_XLATE_SOU, x->loc, "translator output type must be a struct or union, not \"%s\"",
+		dt_err(c, D_XLATE_SOU, x->loc,
+		       "translator output type must be a struct or union, not \"%s\"",
 		       dt_tstr(c, x->out));
 		return;
 	}
-	if (search(c->names.xlators, x->out, x->in, false) || search(c->st->xlators, x->out, x->in, false)) {
-		dt_err(c, D_XLATE_REDECL, x->loc, "translator from \"%s\" to \"%s\" has already been declared",
+	if (search(c->names.xlators, x->out, x->in, false) ||
+	    search(c->st->xlators, x->out, x->in, false)) {
+		dt_err(c, D_XLATE_REDECL, x->loc,
+		       "translator from \"%s\" to \"%s\" has already been declared",
 		       dt_tstr(c, x->in), dt_tstr(c, x->out));
 		return;
 	}

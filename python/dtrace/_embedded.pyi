@@ -40,7 +40,7 @@ class Consumer:
         """Hand aggregations to callback(varid, key, value) and remove them."""
 
     def aggclear(self) -> None:
-        """Set all aggregations to zero: dtrace_aggregate_clear()."""
+        """Set all aggregations to zero: dtrace_aggregate_snap() and _clear()."""
 
     def aggmin(self) -> int:
         """The lowest value of an aggregation."""

@@ -9,6 +9,7 @@ pytestmark = pytest.mark.kernel
 
 BADADDR, ILLOP, DIVZERO = 1, 3, 4
 OPENAT = "syscall::openat:entry /pid == $1/ "
+DIVIDES = "int zero; syscall::getppid:entry /pid == $1/ { trace(1 / zero); }"
 
 
 def check(fault, kind, function="openat"):
@@ -61,7 +62,7 @@ def test_wild_kernel_pointer(watch):
 
 def test_division_by_zero(watch):
     t = watch(
-        "syscall::getppid:entry /pid == $1/ { trace(1000 / zero); }"
+        "int zero; syscall::getppid:entry /pid == $1/ { trace(1000 / zero); }"
         "syscall::getppid:entry /pid == $1/ { trace(1000 % zero); }"
         "syscall::getppid:entry /pid == $1/ { trace(3); }",
         ("getppid", 2),
@@ -72,7 +73,7 @@ def test_division_by_zero(watch):
 
 def test_fault_in_a_predicate(watch):
     t = watch(
-        "syscall::getppid:entry /pid == $1 && 10 / zero/ { trace(1); }"
+        "int zero; syscall::getppid:entry /pid == $1 && 10 / zero/ { trace(1); }"
         "syscall::getppid:entry /pid == $1/ { trace(2); }",
         ("getppid", 1),
     )
@@ -106,7 +107,7 @@ def test_error_clause(trace, workload):
 
 def test_the_message_tells_where(watch):
     t = watch(
-        "syscall::getppid:entry\n/pid == $1/\n{\n\ttrace(1 / zero);\n}\n",
+        "int zero; syscall::getppid:entry\n/pid == $1/\n{\n\ttrace(1 / zero);\n}\n",
         ("getppid", 1),
     )
     message = t.faults[0].message
@@ -117,7 +118,8 @@ def test_the_message_tells_where(watch):
 
 def test_fault_in_error_does_not_loop(watch):
     t = watch(
-        "ERROR { trace(1 / zero); } syscall::getppid:entry /pid == $1/ { trace(2 / zero); }"
+        "int zero; ERROR { trace(1 / zero); }"
+        "syscall::getppid:entry /pid == $1/ { trace(2 / zero); }"
         "syscall::getppid:return /pid == $1/ { trace(5); }",
         ("getppid", 3),
     )
@@ -127,7 +129,7 @@ def test_fault_in_error_does_not_loop(watch):
 
 def test_many_faults(watch):
     t = watch(
-        "syscall::getppid:entry /pid == $1/ { trace(1 / zero); }"
+        "int zero; syscall::getppid:entry /pid == $1/ { trace(1 / zero); }"
         "syscall::getppid:return /pid == $1/ { @ = count(); }",
         ("getppid", 5000),
     )
@@ -139,7 +141,7 @@ def test_without_a_handler_it_is_a_warning(workload):
     import dtrace
 
     with dtrace.DTraceConsumer("embedded") as c:
-        c.strcompile("syscall::getppid:entry /pid == $1/ { trace(1 / zero); }", [str(workload.pid)])
+        c.strcompile(DIVIDES, [str(workload.pid)])
         c.go()
         workload.do("getppid", 1)
         c.stop()
@@ -155,7 +157,7 @@ def test_a_callback_that_raises_ends_it(workload):
         raise KeyError("enough")
 
     with dtrace.DTraceConsumer("embedded", on_error=refuse) as c:
-        c.strcompile("syscall::getppid:entry /pid == $1/ { trace(1 / zero); }", [str(workload.pid)])
+        c.strcompile(DIVIDES, [str(workload.pid)])
         c.go()
         workload.do("getppid", 1)
         c.stop()

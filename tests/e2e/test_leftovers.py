@@ -141,7 +141,7 @@ def test_no_descriptor_leaks(workload):
 def test_failures_leak_nothing(workload):
     programs = [
         "syscall::nosuchcall:entry { trace(1); }",
-        "BEGIN { trace(1) }",
+        "BEGIN { trace(1 }",
         "BEGIN { trace(nosuchvariable); }",
         "BEGIN { @a = count(); @a = sum(1); }",
     ]

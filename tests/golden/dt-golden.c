@@ -2,11 +2,12 @@
 /*
  * dt-golden - what a stage of the compiler makes of a D program, on standard output.
  *
- *	dt-golden STAGE FILE.d
+ * 	dt-golden STAGE FILE.d
  *
- * The world is the same on every machine: no kernel types, the built-in probes, a fixed process.  What a program
- * needs beside its text stands in its first line: "// args: one two" gives $1 and $2.  Exit status: 0, also when
- * the program is wrong (stage diag shows how); 1 when it cannot be read; 2 for wrong usage.
+ * The world is the same on every machine: no kernel types, the built-in probes, a fixed process.
+ * What a program needs beside its text stands in its first line: "// args: one two" gives $1 and
+ * $2.  Exit status: 0, also when the program is wrong (stage diag shows how); 1 when it cannot be
+ * read; 2 for wrong usage.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,15 +42,16 @@ static int read_file(const char *path, struct dt_str *out)
 	return out->failed ? -1 : 0;
 }
 
-/* ---- the world ---------------------------------------------------------------------------------------- */
+/* ---- the world ----------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name;
 	u32 cflag;
 } options[] = {
-	{ "argref", DTRACE_C_ARGREF }, { "defaultargs", DTRACE_C_DEFARG }, { "empty", DTRACE_C_EMPTY },
-	{ "zdefs", DTRACE_C_ZDEFS },   { "cpp", DTRACE_C_CPP },		   { "quiet", 0 },
-	{ "destructive", 0 },	       { "bufsize", 0 },
+	{ "argref", DTRACE_C_ARGREF }, { "defaultargs", DTRACE_C_DEFARG },
+	{ "empty", DTRACE_C_EMPTY },   { "zdefs", DTRACE_C_ZDEFS },
+	{ "cpp", DTRACE_C_CPP },       { "quiet", 0 },
+	{ "destructive", 0 },          { "bufsize", 0 },
 };
 
 static int set_option(void *arg, const char *name, const char *value, const char **err)
@@ -132,7 +134,7 @@ static void world_fini(struct world *w)
 	free(w->args_line);
 }
 
-/* ---- the stages ------------------------------------------------------------------------------------------ */
+/* ---- the stages ---------------------------------------------------------------------------- */
 
 static void show_diags(const struct dt_program *p, struct dt_str *out)
 {

@@ -123,6 +123,7 @@ def test_open_fails(fake: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
         ("stop", lambda c: c.stop()),
         ("work", lambda c: c.consume(ignore)),
         ("snap", lambda c: c.aggwalk(ignore)),
+        ("snap", lambda c: c.aggclear()),
         ("walk", lambda c: c.aggwalk(ignore)),
         ("status", lambda c: c.status()),
     ],

@@ -55,10 +55,8 @@ def test_under_begin(run: RunProgram, action: str) -> None:
 
 
 def test_a_kernel_symbol(run: RunProgram) -> None:
-    address = kernel_address("do_exit")
-    r = run(
-        f"BEGIN {{ sym({address}); func({address}); mod({address}); sym({address + 2}); exit(0) }}"
-    )
+    a = kernel_address("do_exit")
+    r = run(f"BEGIN {{ sym({a:#x}); func({a:#x}); mod({a:#x}); sym({a + 2:#x}); exit(0) }}")
     assert r.data == ["vmlinux`do_exit", "vmlinux`do_exit", "vmlinux", "vmlinux`do_exit"]
 
 

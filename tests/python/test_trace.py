@@ -353,7 +353,7 @@ def test_no_run_time_options_after_go(open_consumer: Open) -> None:
 
 
 def test_strsize(run: RunProgram) -> None:
-    assert run('BEGIN { trace("0123456789"); exit(0) }', strsize=5).data == ["0123"]
+    assert run('BEGIN { trace("0123456789"); exit(0) }', strsize=8).data == ["0123456"]
 
 
 # ---- faults, drops ------------------------------------------------------------------------------

@@ -191,7 +191,8 @@ static u64 run_bpf(const struct dt_progspec *p, const u64 *args, const u32 *narg
 			}
 		}
 	}
-	CHECK(false); /* ran off the end */
+	fprintf(stderr, "the program ran off its end\n");
+	test_failures++;
 	return 0;
 }
 

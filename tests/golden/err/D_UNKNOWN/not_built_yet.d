@@ -1,4 +1,4 @@
 BEGIN
 {
-	trace(strstr("a", "b"));
+	chill(1000);
 }

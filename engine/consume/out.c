@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * out.c - where text goes.
+ *
+ * Printers add to a string.  With a FILE it is a scratch string, written in one go; without, it is the
+ * handle's buffered text, which goes to the buffered handler record by record.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "consume/consume.h"
+
+struct dt_str *dt_out(dtrace_hdl_t *h, FILE *fp)
+{
+	if (fp && h->consumer) {
+		dt_str_reset(&h->consumer->text);
+		return &h->consumer->text;
+	}
+	if (fp || h->bufhdlr)
+		return &h->buffered;
+	dt_failed(h, EDT_NOBUFFERED);
+	return NULL;
+}
+
+int dt_out_end(dtrace_hdl_t *h, FILE *fp, struct dt_str *out)
+{
+	size_t n = out->len;
+
+	if (out->failed) {
+		dt_str_reset(out);
+		return dt_failed(h, EDT_NOMEM);
+	}
+	if (!fp || !n)
+		return 0;
+	errno = 0;
+	n -= fwrite(out->s, 1, n, fp);
+	dt_str_reset(out);
+	if (!n)
+		return 0;
+	clearerr(fp);
+	return dt_fail(&h->err, errno ? errno : EDT_FIO, "writing output: %s",
+		       dt_errstr(errno ? errno : EDT_FIO));
+}
+
+int dt_printf(dtrace_hdl_t *h, FILE *fp, const char *fmt, ...)
+{
+	struct dt_str *out = dt_out(h, fp);
+	va_list ap;
+
+	if (!out)
+		return -1;
+	va_start(ap, fmt);
+	dt_str_vprintf(out, fmt, ap);
+	va_end(ap);
+	return dt_out_end(h, fp, out);
+}
+
+int dt_buffered_flush(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const dtrace_recdesc_t *rec,
+		      const dtrace_aggdata_t *agg, u32 flags)
+{
+	dtrace_bufdata_t data = {
+		.dtbda_handle = h,
+		.dtbda_buffered = dt_str_cstr(&h->buffered),
+		.dtbda_probe = (dtrace_probedata_t *)(uintptr_t)pd,
+		.dtbda_recdesc = rec,
+		.dtbda_aggdata = agg,
+		.dtbda_flags = flags,
+	};
+	int rv;
+
+	if (h->buffered.failed) {
+		dt_str_reset(&h->buffered);
+		return dt_failed(h, EDT_NOMEM);
+	}
+	if (!h->buffered.len)
+		return 0;
+	if (!h->bufhdlr)
+		return dt_failed(h, EDT_NOBUFFERED);
+	rv = h->bufhdlr(&data, h->bufarg);
+	dt_str_reset(&h->buffered);
+	if (rv == DTRACE_HANDLE_OK)
+		return 0;
+	return dt_failed(h, rv == DTRACE_HANDLE_ABORT ? EDT_DIRABORT : EDT_BADRVAL);
+}
+
+/* ---- pieces ------------------------------------------------------------------------------------------------- */
+
+void dt_put_spaces(struct dt_str *out, size_t n)
+{
+	static const char blanks[] = "                                                                ";
+
+	for (; n >= sizeof(blanks) - 1; n -= sizeof(blanks) - 1)
+		dt_str_putn(out, blanks, sizeof(blanks) - 1);
+	dt_str_putn(out, blanks, n);
+}
+
+void dt_put_padded(struct dt_str *out, const char *s, size_t n, u32 width, bool left)
+{
+	size_t pad = width > n ? width - n : 0;
+
+	if (!left)
+		dt_put_spaces(out, pad);
+	dt_str_putn(out, s, n);
+	if (left)
+		dt_put_spaces(out, pad);
+}
+
+void dt_put_u64(struct dt_str *out, u64 v)
+{
+	char digits[20], *p = digits + sizeof(digits);
+
+	do
+		*--p = (char)('0' + v % 10);
+	while (v /= 10);
+	dt_str_putn(out, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+void dt_put_s64(struct dt_str *out, s64 v)
+{
+	if (v < 0)
+		dt_str_putc(out, '-');
+	dt_put_u64(out, v < 0 ? -(u64)v : (u64)v);
+}

@@ -1,0 +1,5 @@
+BEGIN
+{
+}
+
+syscall::read:entry

@@ -1,0 +1,4 @@
+syscall::read:entry
+{
+	trace(arg0 + arg9); this->x = arg1;
+}

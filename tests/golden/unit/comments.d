@@ -1,0 +1,5 @@
+// one
+/* two */ BEGIN // three
+{ /* four
+*/ trace(1); // five
+}
