@@ -157,6 +157,7 @@ struct dt_src *dt_src_add(struct dt_aggs *as, struct dt_agg *a, const void *key)
 		a->direct[row] = src_index(a, s) + 1;
 		return s;
 	}
+	a->ndetached++;
 	s->hash = hash_key(as->seed, key, a->srckey);
 	s->chain = a->srctable[s->hash & (a->srctablesize - 1)];
 	a->srctable[s->hash & (a->srctablesize - 1)] = src_index(a, s) + 1;
@@ -435,6 +436,8 @@ struct dt_row *dt_src_row(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s
 		r = row_new(a, as->rowkey, hash);
 	if (!r)
 		return NULL;
+	if (!a->direct)
+		a->ndetached--;
 	s->row = r;
 	s->sibling = r->src;
 	r->src = src_index(a, s) + 1;
@@ -647,11 +650,16 @@ static int make_thresholds(struct dt_agg *a)
 
 static int agg_init(dtrace_hdl_t *h, struct dt_agg *a, const struct dt_aggspec *spec)
 {
-	const dtrace_recdesc_t *value = &spec->desc.dtagd_rec[spec->desc.dtagd_nrecs - 1];
+	const dtrace_recdesc_t *value;
 	u32 rows = spec->store == DT_AGG_DENSE ? spec->nrows : 1;
 
 	a->spec = spec;
 	a->desc = spec->desc;
+	if (!spec->func) /* named, but never assigned */
+		return 0;
+	if (spec->desc.dtagd_nrecs < 2)
+		return dt_set_errno(h, EDT_BADAGG);
+	value = &spec->desc.dtagd_rec[spec->desc.dtagd_nrecs - 1];
 	a->value_off = value->dtrd_offset;
 	a->value_size = value->dtrd_size;
 	a->words = dt_agg_is_dist(spec->func)   ? spec->nbuckets :
@@ -660,15 +668,13 @@ static int agg_init(dtrace_hdl_t *h, struct dt_agg *a, const struct dt_aggspec *
 	a->keylen = spec->keysize;
 	a->srckey = spec->store == DT_AGG_HASH ? spec->keysize : 4;
 	a->stride = DT_ROUNDUP(sizeof(struct dt_src) + (size_t)spec->nwords * 8 + a->srckey, 8);
-	if (!spec->func) /* named, but never assigned */
-		return 0;
 	if (!spec_makes_sense(a))
 		return dt_fail(&h->err, EDT_BADAGG, "aggregation '@%s': its layout makes no sense", spec->name);
 	if (spec->store != DT_AGG_HASH)
 		a->direct = calloc(DT_MAX(rows, 1u), sizeof(*a->direct));
 	if ((spec->store != DT_AGG_HASH && !a->direct) ||
 	    (spec->func == DTRACEAGG_LLQUANTIZE && make_thresholds(a) < 0))
-		return dt_failed(h, EDT_NOMEM);
+		return dt_set_errno(h, EDT_NOMEM);
 	return 0;
 }
 
@@ -684,7 +690,7 @@ static int make_scratch(struct dt_aggs *as)
 	as->merged = calloc(words, 8);
 	as->one = calloc((size_t)DT_MAX(as->ncpus, 1) * words, 8);
 	as->rowkey = calloc(1, key);
-	return as->merged && as->one && as->rowkey ? 0 : dt_failed(as->h, EDT_NOMEM);
+	return as->merged && as->one && as->rowkey ? 0 : dt_set_errno(as->h, EDT_NOMEM);
 }
 
 struct dt_aggs *dt_aggs_new(dtrace_hdl_t *h, const struct dt_object *o)
@@ -701,7 +707,7 @@ struct dt_aggs *dt_aggs_new(dtrace_hdl_t *h, const struct dt_object *o)
 		as->seed = (u64)(uintptr_t)as;
 	as->v = calloc(o->naggs + 1, sizeof(*as->v));
 	if (!as->v) {
-		dt_failed(h, EDT_NOMEM);
+		dt_set_errno(h, EDT_NOMEM);
 		dt_aggs_free(as);
 		return NULL;
 	}

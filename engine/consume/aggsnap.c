@@ -101,7 +101,6 @@ static int take(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s, const u6
 {
 	u64 *last = dt_src_last(s);
 	size_t size = (size_t)a->spec->nwords * 8;
-	bool detached = !s->row;
 	struct dt_row *r;
 
 	s->idle = !fresh && !memcmp(last, cur, size);
@@ -109,9 +108,7 @@ static int take(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s, const u6
 		return 0;
 	r = dt_src_row(as, a, s);
 	if (!r)
-		return dt_failed(as->h, EDT_NOMEM);
-	if (detached && !a->direct && !fresh)
-		a->ndetached--;
+		return dt_set_errno(as->h, EDT_NOMEM);
 	if (dt_agg_is_minmax(a->spec->func))
 		add_best(a, r, cur[0]);
 	else
@@ -138,7 +135,7 @@ static int take_key(struct dt_aggs *as, struct dt_agg *a, const void *key, const
 		return 0;
 	s = dt_src_add(as, a, key);
 	if (!s)
-		return dt_failed(as->h, EDT_NOMEM);
+		return dt_set_errno(as->h, EDT_NOMEM);
 	return take(as, a, s, cur, true);
 }
 
@@ -238,7 +235,7 @@ static int snap_batches(struct dt_aggs *as, struct dt_agg *a)
 	for (;;) {
 		if (!reserve(&as->keys, &as->keys_size, (size_t)most * a->spec->keysize) ||
 		    !reserve(&as->values, &as->values_size, most * value))
-			return dt_failed(as->h, EDT_NOMEM);
+			return dt_set_errno(as->h, EDT_NOMEM);
 		n = most;
 		err = bpf_map_lookup_batch(map_fd(as, a), first ? NULL : &token, &token, as->keys, as->values,
 					   &n, NULL);
@@ -265,7 +262,7 @@ static int snap_one_by_one(struct dt_aggs *as, struct dt_agg *a)
 	u8 *key;
 
 	if (!reserve(&as->keys, &as->keys_size, (size_t)2 * a->spec->keysize))
-		return dt_failed(as->h, EDT_NOMEM);
+		return dt_set_errno(as->h, EDT_NOMEM);
 	key = as->keys + a->spec->keysize;
 	while (limit-- && bpf_map_get_next_key(map_fd(as, a), prev, key) == 0) {
 		prev = as->keys;

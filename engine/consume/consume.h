@@ -50,6 +50,7 @@ struct dt_cursor {
 	struct dt_ring_hdr *ring;
 	u8 *data;
 	u64 cap;
+	u32 slack; /* bytes behind cap that a record may run into */
 	u64 pos;  /* bytes read, this pass's included */
 	u64 head; /* as seen when the pass began */
 	u64 done; /* what tail was last set to */
@@ -109,8 +110,6 @@ dtrace_probedesc_t *dt_consumer_pdesc(struct dt_consumer *c, u32 id);
 /* What acts on aggregations wants to see them as they are, not as they were when aggrate last passed: one
  * snapshot per pass.  0 or -1. */
 int dt_consumer_freshen(dtrace_hdl_t *h);
-/* Leave a bare code. -1. */
-int dt_failed(dtrace_hdl_t *h, int code);
 
 /* ---- flow.c ---------------------------------------------------------------------------------------------- */
 /* Fill flow, prefix and indent of pd for the record of epid at the cursor; next: the record behind it or NULL. */

@@ -31,11 +31,6 @@ struct pass {
 	dtrace_probedata_t pd;
 };
 
-int dt_failed(dtrace_hdl_t *h, int code)
-{
-	return dt_fail(&h->err, code, "%s", "");
-}
-
 /* ---- life ------------------------------------------------------------------------------------------------ */
 
 static void init_cursor(struct dt_consumer *c, int cpu)
@@ -49,6 +44,7 @@ static void init_cursor(struct dt_consumer *c, int cpu)
 		return;
 	cur->data = (u8 *)ring + DT_RING_DATA;
 	cur->cap = dt_live_ring_cap(c->h->live);
+	cur->slack = c->h->obj->max_record;
 	cur->pos = cur->done = ring->tail;
 }
 
@@ -65,9 +61,9 @@ static int check_layouts(dtrace_hdl_t *h, struct dt_consumer *c)
 			const struct dt_datum *d = (const struct dt_datum *)(uintptr_t)r->dtrd_uarg;
 
 			if (r->dtrd_size > e->shown_size || r->dtrd_offset > e->shown_size - r->dtrd_size)
-				return dt_failed(h, EDT_DOFFSET);
+				return dt_set_errno(h, EDT_DOFFSET);
 			if (d && (d->size > e->size || d->off > e->size - d->size))
-				return dt_failed(h, EDT_DOFFSET);
+				return dt_set_errno(h, EDT_DOFFSET);
 			if (d && dt_kind_has_pid(d->kind))
 				c->has_pid[i] = true;
 		}
@@ -100,7 +96,7 @@ struct dt_consumer *dt_consumer_new(dtrace_hdl_t *h)
 	c->shown = calloc(1, largest_shown(h->obj));
 	c->has_pid = calloc(h->obj->nepids + 1, sizeof(*c->has_pid));
 	if (!c->cursors || !c->merge.v || !c->told || !c->shown || !c->has_pid) {
-		dt_failed(h, EDT_NOMEM);
+		dt_set_errno(h, EDT_NOMEM);
 		dt_consumer_free(c);
 		return NULL;
 	}
@@ -165,7 +161,7 @@ dtrace_probedesc_t *dt_consumer_pdesc(struct dt_consumer *c, u32 id)
 		return dt_consumer_pdesc(c, 0);
 	d = pdescs_reach(c, id) ? calloc(1, sizeof(*d)) : NULL;
 	if (!d) {
-		dt_failed(c->h, EDT_NOMEM);
+		dt_set_errno(c->h, EDT_NOMEM);
 		return NULL;
 	}
 	if (p)
@@ -245,8 +241,8 @@ static int give_record(struct pass *p, const dtrace_recdesc_t *rec, int n)
 	switch (p->rf(&p->pd, rec, p->arg)) {
 	case DTRACE_CONSUME_THIS: return print(p, rec, used) < 0 ? -1 : used;
 	case DTRACE_CONSUME_NEXT: return used;
-	case DTRACE_CONSUME_ABORT: return dt_failed(p->h, EDT_DIRABORT);
-	default: return dt_failed(p->h, EDT_BADRVAL);
+	case DTRACE_CONSUME_ABORT: return dt_set_errno(p->h, EDT_DIRABORT);
+	default: return dt_set_errno(p->h, EDT_BADRVAL);
 	}
 }
 
@@ -302,8 +298,8 @@ static int fire(struct pass *p, struct dt_cursor *c, const struct dt_epid *e, st
 	switch (rv) {
 	case DTRACE_CONSUME_THIS: return give_records(p, e);
 	case DTRACE_CONSUME_NEXT: return 0;
-	case DTRACE_CONSUME_ABORT: return dt_failed(p->h, EDT_DIRABORT);
-	default: return dt_failed(p->h, EDT_BADRVAL);
+	case DTRACE_CONSUME_ABORT: return dt_set_errno(p->h, EDT_DIRABORT);
+	default: return dt_set_errno(p->h, EDT_BADRVAL);
 	}
 }
 

@@ -76,7 +76,7 @@ static int tell(dtrace_hdl_t *h, dtrace_dropkind_t kind, int cpu, u64 total, u64
 	rv = h->drophdlr(&data, h->droparg);
 	if (rv == DTRACE_HANDLE_OK)
 		return 0;
-	return dt_failed(h, rv == DTRACE_HANDLE_ABORT ? EDT_DROPABORT : EDT_BADRVAL);
+	return dt_set_errno(h, rv == DTRACE_HANDLE_ABORT ? EDT_DROPABORT : EDT_BADRVAL);
 }
 
 static u64 counter(const void *state, size_t off)
@@ -170,7 +170,7 @@ static int call_handler(dtrace_hdl_t *h, const dtrace_errdata_t *data)
 	rv = h->errhdlr(data, h->errarg);
 	if (rv == DTRACE_HANDLE_OK)
 		return 0;
-	return dt_failed(h, rv == DTRACE_HANDLE_ABORT ? EDT_ERRABORT : EDT_BADRVAL);
+	return dt_set_errno(h, rv == DTRACE_HANDLE_ABORT ? EDT_ERRABORT : EDT_BADRVAL);
 }
 
 int dt_fault_record(struct dt_consumer *c, int cpu, const struct dt_rec_hdr *rec)

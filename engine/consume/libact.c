@@ -57,7 +57,7 @@ static int act_clear(struct job *j)
 
 static int act_normalize(struct job *j)
 {
-	return j->number ? each_row(j, normalize_row) : dt_failed(j->h, EDT_BADNORMAL);
+	return j->number ? each_row(j, normalize_row) : dt_set_errno(j->h, EDT_BADNORMAL);
 }
 
 static int act_denormalize(struct job *j)
@@ -97,7 +97,7 @@ int dt_libact(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data, const d
 	struct job j = { .h = h, .act = rec->dtrd_format, .number = rec->dtrd_size ? dt_item_int(&it) : 0 };
 
 	if (rec->dtrd_arg >= DT_NELEM(acts) || !acts[rec->dtrd_arg] || !j.act)
-		return dt_failed(h, EDT_BADAGG);
+		return dt_set_errno(h, EDT_BADAGG);
 	if (!h->aggs)
 		return 1;
 	if (dt_consumer_freshen(h) < 0)

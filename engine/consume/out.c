@@ -19,7 +19,7 @@ struct dt_str *dt_out(dtrace_hdl_t *h, FILE *fp)
 	}
 	if (fp || h->bufhdlr)
 		return &h->buffered;
-	dt_failed(h, EDT_NOBUFFERED);
+	dt_set_errno(h, EDT_NOBUFFERED);
 	return NULL;
 }
 
@@ -29,7 +29,7 @@ int dt_out_end(dtrace_hdl_t *h, FILE *fp, struct dt_str *out)
 
 	if (out->failed) {
 		dt_str_reset(out);
-		return dt_failed(h, EDT_NOMEM);
+		return dt_set_errno(h, EDT_NOMEM);
 	}
 	if (!fp || !n)
 		return 0;
@@ -71,17 +71,17 @@ int dt_buffered_flush(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const dtrac
 
 	if (h->buffered.failed) {
 		dt_str_reset(&h->buffered);
-		return dt_failed(h, EDT_NOMEM);
+		return dt_set_errno(h, EDT_NOMEM);
 	}
 	if (!h->buffered.len)
 		return 0;
 	if (!h->bufhdlr)
-		return dt_failed(h, EDT_NOBUFFERED);
+		return dt_set_errno(h, EDT_NOBUFFERED);
 	rv = h->bufhdlr(&data, h->bufarg);
 	dt_str_reset(&h->buffered);
 	if (rv == DTRACE_HANDLE_OK)
 		return 0;
-	return dt_failed(h, rv == DTRACE_HANDLE_ABORT ? EDT_DIRABORT : EDT_BADRVAL);
+	return dt_set_errno(h, rv == DTRACE_HANDLE_ABORT ? EDT_DIRABORT : EDT_BADRVAL);
 }
 
 /* ---- pieces ------------------------------------------------------------------------------------------------- */

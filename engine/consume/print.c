@@ -241,7 +241,7 @@ static int print_printf(const struct job *j)
 	struct dt_str *out;
 
 	if (!f)
-		return dt_failed(j->h, EDT_DMISMATCH);
+		return dt_set_errno(j->h, EDT_DMISMATCH);
 	out = dt_out(j->h, j->fp);
 	if (!out)
 		return -1;
@@ -255,7 +255,7 @@ static int print_printf(const struct job *j)
 static int print_printa(const struct job *j)
 {
 	if (!j->rec->dtrd_format)
-		return dt_failed(j->h, EDT_BADAGG);
+		return dt_set_errno(j->h, EDT_BADAGG);
 	return dt_printa(j->h, j->fp, j->rec->dtrd_format) < 0 ? -1 : 1;
 }
 

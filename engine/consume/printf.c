@@ -324,7 +324,7 @@ static const dtrace_aggdata_t *next_result(dtrace_hdl_t *h, struct dt_fmtargs *a
 {
 	if (a->naggs > 0) /* the last one serves again */
 		return a->aggs[a->nextagg < a->naggs - 1 ? a->nextagg++ : a->naggs - 1];
-	dt_failed(h, EDT_DMISMATCH);
+	dt_set_errno(h, EDT_DMISMATCH);
 	return NULL;
 }
 

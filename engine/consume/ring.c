@@ -65,13 +65,15 @@ void dt_cursor_publish(struct dt_cursor *c)
 		return;
 	memset(c->data + from, 0, first);
 	memset(c->data, 0, n - first);
+	/* the record that crossed the end lies in the slack: what it held must not show up in the next lap's */
+	memset(c->data + c->cap, 0, DT_MIN(n - first, (u64)c->slack));
 	c->done = c->pos;
 	__atomic_store_n(&c->ring->tail, c->pos, __ATOMIC_RELEASE);
 }
 
 void dt_cursor_resync(struct dt_cursor *c)
 {
-	memset(c->data, 0, c->cap);
+	memset(c->data, 0, c->cap + c->slack);
 	c->pos = c->done = c->head;
 	__atomic_store_n(&c->ring->tail, c->pos, __ATOMIC_RELEASE);
 }

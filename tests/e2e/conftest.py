@@ -203,7 +203,10 @@ class Trace:
 
         def row(varid: int, key: list[Any], value: Any) -> None:
             parts = as_key(key)
-            found.setdefault(varid, {})[parts[0] if len(parts) == 1 else parts] = value
+            rows = found.setdefault(varid, {})
+            name = parts[0] if len(parts) == 1 else parts
+            assert name not in rows, f"the key {name} came twice"
+            rows[name] = value
 
         self.consumer.aggwalk(row)
         return found

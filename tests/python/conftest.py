@@ -8,7 +8,6 @@ skipped where it cannot work.
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import os
 import sys
@@ -169,11 +168,3 @@ def run(open_consumer: Callable[..., dtrace.DTraceConsumer]) -> Callable[..., Ru
         return r.finish() if finish else r
 
     return run_one
-
-
-@pytest.fixture
-def no_garbage() -> Iterator[None]:
-    """Collects garbage around a test that counts things."""
-    gc.collect()
-    yield
-    gc.collect()
