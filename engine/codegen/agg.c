@@ -3,8 +3,12 @@
  * agg.c - aggregations: where their values live and how a clause updates them.
  *
  * No key: words in each CPU's state, no look-up at all.  Keys that only name the firing probe, at one attach point:
- * a row per probe, found by arithmetic.  Everything else: a per-CPU hash with the smallest key that will do;
+ * a row per probe, found by arithmetic.  Everything else: a hash with the smallest key that will do;
  * distributions there keep one bucket per entry, the bucket's number being part of the key.
+ *
+ * The CPU's number is part of a hash's key too, so that no two CPUs write one entry.  A per-CPU hash would do the same,
+ * but its entries are slow to make (20 us) and to free, and a snapshot of it copies a value for every CPU there
+ * is, used or not.
  */
 #include <string.h>
 
@@ -21,6 +25,7 @@ static bool is_dist(int func)
 static u32 value_words(int func)
 {
 	switch (func) {
+	case DTRACEAGG_SUM:
 	case DTRACEAGG_MIN:
 	case DTRACEAGG_MAX:
 	case DTRACEAGG_AVG:
@@ -136,7 +141,8 @@ static void layout_keys(struct dt_aggspec *a)
 		a->bucket_off = (s32)off;
 		off += 4;
 	}
-	a->keysize = DT_ROUNDUP(off, 4);
+	a->cpu_off = DT_ROUNDUP(off, 4);
+	a->keysize = a->cpu_off + 4;
 }
 
 static u32 shown_value_size(const struct dt_aggspec *a)
@@ -213,7 +219,7 @@ static void layout_hash(struct gen *g, struct dt_aggspec *a, u32 index)
 {
 	struct dt_mapspec m = {
 		.role = DT_MAP_AGG,
-		.type = BPF_MAP_TYPE_PERCPU_HASH,
+		.type = BPF_MAP_TYPE_HASH,
 		.key_size = a->keysize,
 		.flags = BPF_F_NO_PREALLOC,
 		.index = index,
@@ -459,8 +465,9 @@ static void add_square(struct gen *g, const struct update *u, struct mem low)
 static void update(struct gen *g, const struct update *u, struct mem m)
 {
 	switch (u->a->func) {
-	case DTRACEAGG_SUM:
+	case DTRACEAGG_SUM: /* a sum may be zero and is still a value: see `seen` in object.h */
 		add_word(g, u, m, u->v);
+		e_sti(g, mem_add(m, 8), 8, 1);
 		break;
 	case DTRACEAGG_MIN:
 	case DTRACEAGG_MAX:
@@ -480,7 +487,7 @@ static void update(struct gen *g, const struct update *u, struct mem m)
 	}
 }
 
-static struct mem make_key(struct gen *g, const struct dt_aggspec *a, const struct dt_stmt *s, vreg bucket)
+static struct mem make_key(struct gen *g, const struct dt_aggspec *a, const struct dt_stmt *s)
 {
 	struct mem key = g_tmp(g, DT_MAX(a->keysize, 8));
 	u32 end = 0;
@@ -493,19 +500,20 @@ static struct mem make_key(struct gen *g, const struct dt_aggspec *a, const stru
 		g_store_datum(g, s->keys[k], d, mem_add(key, d->off), true);
 		end = d->off + key_bytes(d);
 	}
-	u32 stop = a->bucket_off >= 0 ? (u32)a->bucket_off : a->keysize;
+	u32 stop = a->bucket_off >= 0 ? (u32)a->bucket_off : a->cpu_off;
 
 	while (end < stop)
 		e_sti(g, mem_add(key, end++), 1, 0);
-	if (bucket)
-		e_st(g, mem_add(key, a->bucket_off), 4, bucket);
+	e_st(g, mem_add(key, a->cpu_off), 4, e_ld(g, mem_fp(g->cpu_slot), 4));
 	return key;
 }
 
-static void update_hash(struct gen *g, const struct update *u, const struct dt_stmt *s, vreg bucket)
+static void update_hash(struct gen *g, const struct update *u, struct mem key, vreg bucket)
 {
 	u32 have = ir_label(g->f), done = ir_label(g->f);
-	struct mem key = make_key(g, u->a, s, bucket);
+
+	if (bucket)
+		e_st(g, mem_add(key, u->a->bucket_off), 4, bucket);
 	vreg v = e_mov(g, e_call(g, BPF_FUNC_map_lookup_elem, a_map(u->a->map), a_mem(key)));
 
 	e_jcci(g, BPF_JNE, v, 0, have);
@@ -531,7 +539,11 @@ void g_agg(struct gen *g, const struct dt_stmt *s)
 	const struct dt_aggspec *a = &g->o->aggs[s->agg->varid - 1];
 	const struct dt_node *incr = incr_arg(s, a->func);
 	struct update u = { .a = a };
+	struct mem key = { 0, 0 };
 	vreg bucket = 0;
+
+	if (a->store == DT_AGG_HASH) /* keys are evaluated before the value */
+		key = make_key(g, a, s);
 
 	u.atomic = g->agguse[s->agg->varid - 1].shared && g_nesting(g);
 	if (s->nargs)
@@ -559,7 +571,7 @@ void g_agg(struct gen *g, const struct dt_stmt *s)
 		break;
 	}
 	case DT_AGG_HASH:
-		update_hash(g, &u, s, bucket);
+		update_hash(g, &u, key, bucket);
 		break;
 	}
 }

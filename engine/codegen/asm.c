@@ -3,13 +3,19 @@
  * asm.c - from allocated linear form to struct bpf_insn.
  *
  * Scratch: r0 and r5.  A spilled operand is loaded into one of them, a spilled result is made in r0.
+ *
+ * A jump reaches 32767 instructions.  One that would not get to its label in time is led to an island: a jump of its
+ * own, placed between two instructions that are jumped over it.
  */
 #include <string.h>
 
 #include "codegen/ir.h"
 
+#define FAR 28000 /* a jump this old needs an island */
+
 struct fixup {
 	u32 insn, label;
+	bool done; /* leads to an island */
 };
 struct callfix {
 	u32 insn, func;
@@ -25,6 +31,7 @@ struct as {
 	DT_VEC(struct dt_patch) patches;
 	DT_VEC(struct fixup) fixups;
 	DT_VEC(struct callfix) calls;
+	u32 oldest; /* of fixups: all before it are placed */
 	s32 *labels;
 	u32 *starts;
 	bool callbacks;
@@ -243,7 +250,7 @@ static void asm_atomic(struct as *s, const struct ir_insn *i)
 
 static void asm_jump(struct as *s, const struct ir_insn *i)
 {
-	struct fixup fix = { 0, i->label };
+	struct fixup fix = { .label = i->label };
 	u8 a, b;
 
 	if (i->op == IR_JMP) {
@@ -423,24 +430,68 @@ static void asm_insn(struct as *s, const struct ir_insn *i)
 	}
 }
 
+static void set_jump(struct as *s, u32 insn, u32 target)
+{
+	s64 off = (s64)target - insn - 1;
+
+	if (off != (s16)off)
+		s->p->error = "internal: a branch is too long";
+	s->code.v[insn].off = (s16)off;
+}
+
+static bool is_waiting(const struct as *s, const struct fixup *x)
+{
+	return !x->done && s->labels[x->label] < 0;
+}
+
+/* The jump to `label` among the islands from fixup `first` on; made if there is none yet. */
+static u32 island(struct as *s, u32 first, u32 label)
+{
+	struct fixup fix = { s->code.n, label, false };
+
+	for (u32 k = first; k < s->fixups.n; k++)
+		if (s->fixups.v[k].label == label)
+			return s->fixups.v[k].insn;
+	put(s, BPF_JMP | BPF_JA, 0, 0, 0, 0);
+	*dt_vec_push(s->arena, &s->fixups) = fix;
+	return fix.insn;
+}
+
+/* Between two instructions: nothing is in r0 and r5. */
+static void make_islands(struct as *s)
+{
+	while (s->oldest < s->fixups.n && !is_waiting(s, &s->fixups.v[s->oldest]))
+		s->oldest++;
+	if (s->oldest == s->fixups.n || s->code.n - s->fixups.v[s->oldest].insn < FAR)
+		return;
+	u32 over = s->code.n, n = s->fixups.n;
+
+	put(s, BPF_JMP | BPF_JA, 0, 0, 0, 0);
+	for (u32 k = s->oldest; k < n; k++) {
+		if (!is_waiting(s, &s->fixups.v[k]) || over - s->fixups.v[k].insn < FAR / 2)
+			continue;
+		u32 to = island(s, n, s->fixups.v[k].label);
+
+		s->fixups.v[k].done = true;
+		set_jump(s, s->fixups.v[k].insn, to);
+	}
+	set_jump(s, over, s->code.n);
+}
+
 static void resolve_jumps(struct as *s)
 {
 	for (u32 k = 0; k < s->fixups.n; k++) {
 		struct fixup *x = &s->fixups.v[k];
-		s32 target = s->labels[x->label], off;
 
-		if (target < 0) {
+		if (x->done)
+			continue;
+		if (s->labels[x->label] < 0) {
 			s->p->error = "internal: a label was never placed";
 			return;
 		}
-		off = target - (s32)x->insn - 1;
-		if (off != (s16)off) {
-			s->p->error = "the clause is too long: a branch spans more than 32767 instructions";
-			return;
-		}
-		s->code.v[x->insn].off = (s16)off;
+		set_jump(s, x->insn, (u32)s->labels[x->label]);
 	}
-	s->fixups.n = 0;
+	s->fixups.n = s->oldest = 0;
 }
 
 static void asm_func(struct as *s, struct ir_func *f)
@@ -449,15 +500,65 @@ static void asm_func(struct as *s, struct ir_func *f)
 	s->labels = dt_arena_alloc(s->arena, (f->nlabels + 1) * sizeof(*s->labels));
 	memset(s->labels, 0xff, (f->nlabels + 1) * sizeof(*s->labels));
 	s->starts[f->index] = s->code.n;
-	for (u32 k = 0; k < f->n; k++)
+	for (u32 k = 0; k < f->n; k++) {
 		asm_insn(s, &f->v[k]);
+		make_islands(s);
+	}
 	resolve_jumps(s);
+}
+
+/* ---- the stack ------------------------------------------------------------------------------------- */
+
+#define STACK_MAX 512u
+#define FRAMES_MAX 8
+
+/* Bytes of the deepest chain of calls from f on, as the verifier counts them. */
+static u32 chain(const struct ir_prog *p, const struct ir_func *f, u32 depth)
+{
+	u32 below = 0;
+
+	for (u32 k = 0; k < f->n && depth < FRAMES_MAX; k++) {
+		const struct ir_insn *i = &f->v[k];
+
+		if (i->op == IR_CALLSUB)
+			below = DT_MAX(below, chain(p, p->funcs[i->imm], depth + 1));
+		for (u32 j = 0; j < i->nargs && i->op == IR_CALL; j++)
+			if (i->args[j].kind == IR_A_FUNC)
+				below = DT_MAX(below, chain(p, p->funcs[i->args[j].imm], depth + 1));
+	}
+	return DT_ROUNDUP(DT_MAX(f->stack, 1u), 32) + below;
+}
+
+static bool touches(const struct ir_func *f, const struct ir_insn *i, s32 off)
+{
+	return (i->d && f->loc[i->d] == off) || (!i->a && i->off == off && (i->op == IR_ST || i->op == IR_LD));
+}
+
+/* The source of the first instruction that wants the last words of the largest frame. */
+static struct dt_loc deepest(const struct ir_prog *p)
+{
+	const struct ir_func *f = p->funcs[0];
+
+	for (u32 k = 1; k < p->nfuncs; k++)
+		if (p->funcs[k]->stack > f->stack)
+			f = p->funcs[k];
+	for (u32 k = 0; k < f->n; k++)
+		if (f->v[k].op != IR_NOP && touches(f, &f->v[k], -(s32)f->stack))
+			return f->v[k].loc;
+	return (struct dt_loc){ 0 };
+}
+
+static void check_stack(struct ir_prog *p)
+{
+	if (p->error || chain(p, p->funcs[0], 1) <= STACK_MAX)
+		return;
+	p->error = "too much is computed at once: it does not fit on the stack of 512 bytes that eBPF gives a program";
+	p->error_loc = deepest(p);
 }
 
 int ir_asm(struct ir_prog *p, struct dt_progspec *spec)
 {
 	struct as s = { .p = p, .arena = p->arena };
-	u32 stack = 0;
 
 	s.starts = dt_arena_alloc(p->arena, p->nfuncs * sizeof(*s.starts));
 	spec->funcs = dt_arena_alloc(p->arena, p->nfuncs * sizeof(*spec->funcs));
@@ -465,13 +566,11 @@ int ir_asm(struct ir_prog *p, struct dt_progspec *spec)
 		asm_func(&s, p->funcs[k]);
 		spec->funcs[k].insn = s.starts[k];
 		spec->funcs[k].name = p->funcs[k]->name;
-		stack = DT_MAX(stack, p->funcs[k]->stack);
 	}
 	for (u32 k = 0; k < s.calls.n; k++)
 		s.code.v[s.calls.v[k].insn].imm =
 			(s32)s.starts[s.calls.v[k].func] - (s32)s.calls.v[k].insn - 1;
-	if (!p->error && stack > 512)
-		p->error = "an expression needs more than the 512 bytes of stack that eBPF gives";
+	check_stack(p);
 	spec->insns = s.code.v;
 	spec->ninsns = s.code.n;
 	spec->locs = s.locs.v;

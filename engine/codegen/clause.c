@@ -130,12 +130,14 @@ static void gen_list(struct gen *g, const struct dt_stmt *s)
 {
 	struct segment *outer = g->seg;
 	const struct dt_stmt *first = s;
+	u32 frame = g->f->frame;
 
 	for (; s && !g->failed; s = s->next) {
 		bool splits = s->kind == S_IF && g_stmts_record(s->then_ ? s->then_ : s->else_);
 
 		splits = splits || (s->kind == S_IF && g_stmts_record(s->else_));
 		g->tmp = g->keep;
+		g->f->frame = frame;
 		g->action++;
 		g->prog->loc = s->loc;
 		if (splits) {

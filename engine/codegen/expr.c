@@ -30,6 +30,70 @@ static vreg norm_to(struct gen *g, vreg v, const struct dt_type *t)
 	return g_norm(g, v, size ? size : 8, dt_type_is_signed(t));
 }
 
+/* ---- what comes first -------------------------------------------------------------------------------
+ *
+ * Of two operands the one that needs more registers is computed first, so that deep expressions hold few values at
+ * a time: a + (b + (c + ...)) works from the inside out.  Only where nobody can tell the difference.
+ */
+
+static bool has_effect(const struct dt_node *n)
+{
+	switch (n->op) {
+	case N_ASSIGN:
+	case N_OPASSIGN:
+	case N_PREINC:
+	case N_PREDEC:
+	case N_POSTINC:
+	case N_POSTDEC:
+	case N_CALL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+#define WEIGHT_DEPTH 24 /* look no deeper: what is there weighs much */
+
+/* Registers that a tree needs at a time, about. */
+static u32 weight(const struct dt_node *n, u32 depth)
+{
+	u32 a, b;
+
+	if (!n)
+		return 0;
+	if (depth == WEIGHT_DEPTH)
+		return WEIGHT_DEPTH;
+	if (n->op == N_COND) {
+		u32 c = weight(n->l, depth + 1);
+
+		a = weight(n->r, depth + 1);
+		b = weight(n->c, depth + 1);
+		return DT_MAX(c, a == b ? a + 1 : DT_MAX(a, b));
+	}
+	a = weight(n->l, depth + 1);
+	b = weight(n->r, depth + 1);
+	for (u32 k = 0; k < n->nargs; k++)
+		a = DT_MAX(a, weight(n->args[k], depth + 1));
+	a = a == b ? a + 1 : DT_MAX(a, b);
+	return DT_MAX(a, 1);
+}
+
+bool g_right_first(const struct dt_node *l, const struct dt_node *r)
+{
+	return weight(r, 0) > weight(l, 0) && !node_uses(l, has_effect) && !node_uses(r, has_effect);
+}
+
+static void operands(struct gen *g, const struct dt_node *n, vreg *a, vreg *b)
+{
+	bool right_first = g_right_first(n->l, n->r);
+
+	if (right_first)
+		*b = g_expr(g, n->r);
+	*a = g_expr(g, n->l);
+	if (!right_first)
+		*b = g_expr(g, n->r);
+}
+
 /* ---- built-in variables -------------------------------------------------------------------------------- */
 
 vreg g_current_task_btf(struct gen *g)
@@ -352,8 +416,9 @@ static u64 pointee_size(struct gen *g, const struct dt_type *t)
 
 static vreg pointer_arith(struct gen *g, const struct dt_node *n)
 {
-	vreg a = g_expr(g, n->l), b = g_expr(g, n->r);
+	vreg a, b;
 
+	operands(g, n, &a, &b);
 	if (dt_type_is_pointer(n->r->type)) {
 		u64 size = pointee_size(g, n->l->type);
 		vreg d = e_alu(g, IR_SUB, a, b);
@@ -369,16 +434,22 @@ static vreg pointer_arith(struct gen *g, const struct dt_node *n)
 
 static vreg gen_binary(struct gen *g, const struct dt_node *n)
 {
-	vreg out;
+	vreg a, b;
 
 	if ((n->op == N_ADD || n->op == N_SUB) &&
 	    (dt_type_is_pointer(n->type) || dt_type_is_pointer(n->l->type)))
 		return pointer_arith(g, n);
-	vreg a = g_expr(g, n->l);
+	if (n->r->op == N_INT) {
+		vreg out;
 
-	if (n->r->op == N_INT && arith_const(g, n, a, (s64)n->r->val, &out))
-		return out;
-	return g_arith(g, n->op, n->type, a, g_expr(g, n->r), n->loc);
+		a = g_expr(g, n->l);
+		if (arith_const(g, n, a, (s64)n->r->val, &out))
+			return out;
+		b = g_expr(g, n->r);
+	} else {
+		operands(g, n, &a, &b);
+	}
+	return g_arith(g, n->op, n->type, a, b, n->loc);
 }
 
 static vreg gen_neg(struct gen *g, const struct dt_node *n)
@@ -459,12 +530,14 @@ static void cond_compare(struct gen *g, const struct dt_node *n, u32 iftrue, u32
 		cond_string(g, n, iftrue, iffalse, true_next);
 		return;
 	}
-	vreg a = g_expr(g, n->l);
+	if (n->r->op == N_INT && (s64)n->r->val == (s32)n->r->val) {
+		branch(g, code, g_expr(g, n->l), 0, (s64)n->r->val, iftrue, iffalse, true_next);
+	} else {
+		vreg a, b;
 
-	if (n->r->op == N_INT && (s64)n->r->val == (s32)n->r->val)
-		branch(g, code, a, 0, (s64)n->r->val, iftrue, iffalse, true_next);
-	else
-		branch(g, code, a, g_expr(g, n->r), 0, iftrue, iffalse, true_next);
+		operands(g, n, &a, &b);
+		branch(g, code, a, b, 0, iftrue, iffalse, true_next);
+	}
 }
 
 /* Jump to iftrue or iffalse; one of them is placed right after (true_next says which). */
@@ -525,22 +598,25 @@ static vreg gen_bool(struct gen *g, const struct dt_node *n)
 
 static vreg gen_lxor(struct gen *g, const struct dt_node *n)
 {
-	vreg a = gen_bool(g, n->l), b = gen_bool(g, n->r);
+	bool right_first = g_right_first(n->l, n->r);
+	vreg a = gen_bool(g, right_first ? n->r : n->l), b = gen_bool(g, right_first ? n->l : n->r);
 
 	return e_alu(g, IR_XOR, a, b);
 }
 
+/* The result's register is taken when the first arm is done: that is the one that needs more itself. */
 static vreg gen_cond(struct gen *g, const struct dt_node *n)
 {
 	u32 yes = ir_label(g->f), no = ir_label(g->f), end = ir_label(g->f);
+	bool no_first = weight(n->c, 0) > weight(n->r, 0);
 	vreg d = ir_reg(g->f);
 
-	g_cond(g, n->l, yes, no, true);
-	e_label(g, yes);
-	e_set(g, d, g_expr(g, n->r));
+	g_cond(g, n->l, yes, no, !no_first);
+	e_label(g, no_first ? no : yes);
+	e_set(g, d, g_expr(g, no_first ? n->c : n->r));
 	e_jmp(g, end);
-	e_label(g, no);
-	e_set(g, d, g_expr(g, n->c));
+	e_label(g, no_first ? yes : no);
+	e_set(g, d, g_expr(g, no_first ? n->r : n->c));
 	e_label(g, end);
 	return d;
 }
@@ -699,13 +775,18 @@ static vreg (*const gens[N_NOPS])(struct gen *g, const struct dt_node *n) = {
 
 vreg g_expr(struct gen *g, const struct dt_node *n)
 {
+	u32 frame = g->f->frame;
+	vreg v;
+
 	if (g->failed)
 		return e_movi(g, 0);
 	if (!gens[n->op]) {
 		g_fail(g, &n->loc, "this expression cannot be used as a number");
 		return e_movi(g, 0);
 	}
-	return gens[n->op](g, n);
+	v = gens[n->op](g, n);
+	g->f->frame = frame; /* the value is in a register: what it took to make it is free */
+	return v;
 }
 
 void g_effect(struct gen *g, const struct dt_node *n)

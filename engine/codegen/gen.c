@@ -318,7 +318,7 @@ static void test_bit(struct gen *g, vreg mask, u32 bit, u32 iffalse)
 	}
 }
 
-static void run_clauses(struct gen *g, u32 end)
+static void run_clauses(struct gen *g)
 {
 	const struct at_set *s = g->set;
 	vreg mask = 0;
@@ -338,8 +338,11 @@ static void run_clauses(struct gen *g, u32 end)
 		e_label(g, next);
 		if (g->clause_may_exit && c + 1 < s->clauses.n) { /* exit(): no later clause of this firing */
 			vreg x = e_ld(g, g_globals_mem(g, DT_GL_EXITED), 8);
+			u32 go = ir_label(g->f);
 
-			e_jcci(g, BPF_JNE, x, 0, end);
+			e_jcci(g, BPF_JEQ, x, 0, go);
+			e_ret(g, 0);
+			e_label(g, go);
 		}
 	}
 }
@@ -442,12 +445,15 @@ static bool uses_cpu_slot(const struct ir_func *f, s32 slot)
 			if (f->v[k].args[j].kind == IR_A_FP && f->v[k].args[j].imm == slot &&
 			    f->v[k].op == IR_CALL)
 				return true;
+	for (u32 k = 0; k < f->n; k++)
+		if (f->v[k].op == IR_LD && !f->v[k].a && f->v[k].off == slot)
+			return true;
 	return false;
 }
 
 static void make_main(struct gen *g)
 {
-	u32 cpu_from, cpu_to, st_from, st_to, end;
+	u32 cpu_from, cpu_to, st_from, st_to;
 	struct ir_insn *entry;
 	bool pseudo = g->set->at->kind == DT_AT_BEGIN || g->set->at->kind == DT_AT_END;
 
@@ -459,7 +465,6 @@ static void make_main(struct gen *g)
 	entry->args[0] = a_reg(g->ctx);
 	g->errinfo = g->key = 0;
 	g->info_slot = 0;
-	end = ir_label(g->f);
 	if (!pseudo)
 		check_active(g);
 	if (g->set->at->nkeys > 1)
@@ -469,8 +474,8 @@ static void make_main(struct gen *g)
 	e_st(g, mem_fp(g->cpu_slot), 4, e_call0(g, BPF_FUNC_get_smp_processor_id));
 	cpu_to = g->f->n;
 	find_state(g, &st_from, &st_to);
-	run_clauses(g, end);
-	e_label(g, end);
+	g_ring_once(g);
+	run_clauses(g);
 	e_ret(g, 0);
 	if (!reg_used(g->f, g->st, st_to))
 		drop_range(g->f, st_from, st_to);
@@ -515,7 +520,7 @@ static void make_program(struct gen *g, struct at_set *set, struct dt_progspec *
 		ir_dump(p, g->o, true, dump);
 	}
 	if (ir_asm(p, spec) != 0)
-		g_fail(g, NULL, "%s", p->error);
+		g_fail(g, &p->error_loc, "%s", p->error);
 	if (dump && upto == 'a') {
 		dt_str_printf(dump, "== %s\n", spec->name);
 		dt_bpf_disasm(spec, g->o, dump);

@@ -86,6 +86,7 @@ struct gen {
 	struct ir_func *f;
 	const struct at_set *set;
 	vreg ctx, st, key, errinfo;
+	vreg ring_once;         /* 0: each clause finds the ring */
 	s32 cpu_slot;
 	struct ir_func *error_func; /* NULL: not made yet */
 	DT_VEC(struct rt_use) rt;
@@ -177,6 +178,7 @@ struct dt_epid *g_epid_of(struct gen *g, const struct dt_clause *c, const struct
 void g_segment_begin(struct gen *g, const struct dt_stmt *first);
 void g_segment_stmt(struct gen *g, const struct dt_stmt *s); /* a recording action */
 void g_segment_end(struct gen *g);
+void g_ring_once(struct gen *g); /* at the start of a program with many clauses that record */
 void g_fault_record(struct gen *g); /* in the ERROR function: the record with epid 0 */
 void g_discard(struct gen *g);
 /* Fixed size and kind of a datum made from an expression. */
@@ -227,6 +229,7 @@ vreg g_pid_tgid(struct gen *g);
 vreg g_tgid(struct gen *g);
 bool node_uses(const struct dt_node *n, bool (*test)(const struct dt_node *));
 bool stmts_use(const struct dt_stmt *s, bool (*test)(const struct dt_node *));
+bool g_right_first(const struct dt_node *l, const struct dt_node *r); /* compute r before l? */
 
 /* ---- strings.c ------------------------------------------------------------------------------------ */
 struct sval {

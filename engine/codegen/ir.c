@@ -31,6 +31,7 @@ struct ir_insn *ir_emit(struct ir_prog *p, struct ir_func *f, enum ir_op op)
 s32 ir_slot(struct ir_func *f, u32 size)
 {
 	f->frame += DT_ROUNDUP(size, 8);
+	f->frame_max = DT_MAX(f->frame_max, f->frame);
 	return -(s32)f->frame;
 }
 

@@ -85,7 +85,8 @@ struct ir_func {
 	u32 n, cap;
 	u32 nregs;   /* highest virtual register */
 	u32 nlabels;
-	u32 frame;   /* bytes of stack taken by named slots */
+	u32 frame;   /* bytes of stack taken by named slots now */
+	u32 frame_max; /* and at most: slots come and go like calls */
 	u32 index;
 	/* after regs.c: */
 	s16 *loc;    /* per vreg: 0-9 register, below 0: frame offset of its spill slot, LOC_NONE */
@@ -102,6 +103,7 @@ struct ir_prog {
 	u32 nfuncs, cap;
 	struct dt_loc loc; /* given to new instructions */
 	const char *error; /* first thing that cannot be expressed; constant or arena text */
+	struct dt_loc error_loc;
 };
 
 struct ir_func *ir_func_new(struct ir_prog *p, const char *name);
@@ -114,7 +116,8 @@ static inline u32 ir_label(struct ir_func *f)
 {
 	return ++f->nlabels;
 }
-/* A frame slot of size bytes (8-byte multiple): its offset from the frame pointer. */
+/* A frame slot of size bytes (8-byte multiple): its offset from the frame pointer.  It is free again when f->frame
+ * is set back to what it was. */
 s32 ir_slot(struct ir_func *f, u32 size);
 
 /* Remove computations whose results nobody uses. */

@@ -20,7 +20,7 @@ enum dt_map_role {
 	DT_MAP_RING,     /* array, element per CPU, mmapable; value_size is set by the loader (bufsize) */
 	DT_MAP_RODATA,   /* array, 1 element, `init`, frozen */
 	DT_MAP_DOORBELL, /* ring buffer */
-	DT_MAP_AGG,      /* per-CPU hash of aggregation `index`; key: dt_aggspec */
+	DT_MAP_AGG,      /* hash of aggregation `index`; key: dt_aggspec */
 	DT_MAP_ASSOC,    /* hash */
 	DT_MAP_SELF,     /* task storage: needs_btf */
 };
@@ -124,7 +124,7 @@ struct dt_aggact {
 enum dt_aggstore {
 	DT_AGG_CELL,  /* keyless: words at `off` of each CPU's state element; distributions dense */
 	DT_AGG_DENSE, /* keyed by probe only: row per probe, words at off + row * nwords * 8 */
-	DT_AGG_HASH,  /* per-CPU hash; key bytes keysize; distributions sparse: u32 bucket at key + bucket_off */
+	DT_AGG_HASH,  /* hash; key bytes keysize, the CPU's number at their end; distributions sparse: u32 bucket at key + bucket_off */
 };
 struct dt_aggspec {
 	const char *name;
@@ -138,7 +138,8 @@ struct dt_aggspec {
 	int map;            /* HASH: index in dt_object.maps */
 	u32 keysize;        /* HASH */
 	s32 bucket_off;     /* HASH distributions: offset of the u32 bucket in the key; -1 */
-	u32 nwords;         /* value words: count, sum 1; min, max 2 (value, seen); avg 2; stddev 4;
+	u32 cpu_off;        /* HASH: offset of the u32 CPU number, the key's last word */
+	u32 nwords;         /* value words: count 1; sum, min, max 2 (value, seen); avg 2; stddev 4;
 			       distributions: number of buckets in cells, 1 in hashes */
 	u32 nbuckets;       /* distributions: quantize 127, lquantize levels + 2, llquantize (mirrored) */
 	struct dt_datum *keys;
@@ -146,8 +147,8 @@ struct dt_aggspec {
 	dtrace_aggdesc_t desc; /* recs: [0] varid, keys as shown, value as libdtrace encodes it */
 	u32 shown_size;
 };
-/* All words start at 0, in cells and in hashes, so nobody has to initialise them.  min, max: value, seen (a CPU
- * whose `seen` word is 0 has no value).  avg: count, sum.  stddev: count, sum, sum of squares low, high.
+/* All words start at 0, in cells and in hashes, so nobody has to initialise them.  sum, min, max: value,
+ * seen (a CPU whose `seen` word is 0 has no value).  avg: count, sum.  stddev: count, sum, sum of squares low, high.
  * Rows whose shown keys are equal (probefunc of two probes) are one row to the user. */
 
 struct dt_object {

@@ -512,14 +512,51 @@ static vreg advance(struct gen *g, vreg ring, vreg h, u32 total, u32 lost)
 	return cur;
 }
 
-static void claim(struct gen *g, u32 total)
+static vreg ring_lookup(struct gen *g)
 {
-	u32 have = ir_label(g->f), room = ir_label(g->f), lost = ir_label(g->f), ok = ir_label(g->f);
-	vreg ring = e_call(g, BPF_FUNC_map_lookup_elem, a_map(g_map_ring(g)), a_fp(g->cpu_slot));
+	return e_call(g, BPF_FUNC_map_lookup_elem, a_map(g_map_ring(g)), a_fp(g->cpu_slot));
+}
+
+static vreg find_ring(struct gen *g)
+{
+	u32 have = ir_label(g->f);
+
+	if (g->ring_once && !g->errinfo)
+		return g->ring_once;
+	vreg ring = ring_lookup(g);
 
 	e_jcci(g, BPF_JNE, ring, 0, have);
 	e_jmp(g, g->end_label);
 	e_label(g, have);
+	return ring;
+}
+
+#define RING_ONCE 8 /* recording clauses from which on a program looks its ring up at the start */
+
+/* The kernel takes time for each look-up it puts into a program, the more the larger the program is. */
+void g_ring_once(struct gen *g)
+{
+	u32 n = 0, have;
+
+	g->ring_once = 0;
+	for (u32 k = 0; k < g->set->clauses.n; k++) {
+		const struct dt_clause *c = g->set->clauses.v[k].clause;
+
+		n += !c->stmts || g_stmts_record(c->stmts);
+	}
+	if (n < RING_ONCE)
+		return;
+	have = ir_label(g->f);
+	g->ring_once = ring_lookup(g);
+	e_jcci(g, BPF_JNE, g->ring_once, 0, have);
+	e_ret(g, 0);
+	e_label(g, have);
+}
+
+static void claim(struct gen *g, u32 total)
+{
+	u32 room = ir_label(g->f), lost = ir_label(g->f), ok = ir_label(g->f);
+	vreg ring = find_ring(g);
 	vreg h = e_ld(g, ring_word(ring, offsetof(struct dt_ring_hdr, head)), 8);
 	vreg t = e_ld(g, ring_word(ring, offsetof(struct dt_ring_hdr, tail)), 8);
 	vreg n = e_alui(g, IR_ADD, e_alu(g, IR_SUB, h, t), total);

@@ -25,13 +25,17 @@ struct scan {
 	struct interval **active;
 	u32 nactive;
 	u16 free_regs;         /* bit per register */
-	s16 *free_slots;
-	u32 nfree_slots;
+	struct slot {
+		u32 until; /* its last value's end */
+		s16 off;
+	} *slots;
+	u32 nslots;
 	u32 frame;
 };
 
 #define POOL_ANY ((1u << 6) | (1u << 7) | (1u << 8) | (1u << 9))
 #define POOL_LOCAL ((1u << 1) | (1u << 2) | (1u << 3) | (1u << 4))
+#define FRAME_MOST 32760u /* far beyond what the kernel takes: that is found out later */
 
 static void touch(struct scan *s, vreg r, u32 at)
 {
@@ -98,14 +102,21 @@ static int by_start(const void *x, const void *y)
 	return a->r < b->r ? -1 : 1;
 }
 
-static void give_slot(struct scan *s, vreg r)
+/* A place on the stack for all of a value's life, which may have begun long ago. */
+static void give_slot(struct scan *s, const struct interval *iv)
 {
-	if (s->nfree_slots) {
-		s->f->loc[r] = s->free_slots[--s->nfree_slots];
-		return;
+	struct slot *slot = NULL;
+
+	for (u32 k = 0; k < s->nslots && !slot; k++)
+		if (s->slots[k].until <= iv->start)
+			slot = &s->slots[k];
+	if (!slot) {
+		slot = &s->slots[s->nslots++];
+		s->frame = DT_MIN(s->frame + 8, FRAME_MOST);
+		slot->off = (s16) - (s32)s->frame;
 	}
-	s->frame += 8;
-	s->f->loc[r] = (s16) - (s32)s->frame;
+	slot->until = iv->end;
+	s->f->loc[iv->r] = slot->off;
 }
 
 /* Values whose last use is here free their place for the result. */
@@ -121,9 +132,7 @@ static void expire(struct scan *s, u32 at)
 			s->active[keep++] = iv;
 			continue;
 		}
-		if (loc < 0)
-			s->free_slots[s->nfree_slots++] = loc;
-		else
+		if (loc >= 0)
 			s->free_regs |= (u16)(1u << loc);
 	}
 	s->nactive = keep;
@@ -164,13 +173,7 @@ static void spill(struct scan *s, struct interval *iv)
 	}
 	if (victim != iv)
 		s->f->loc[iv->r] = s->f->loc[victim->r];
-	/* A slot freed by an earlier value may still be in use at the victim's start: take a new one. */
-	if (victim != iv) {
-		s->frame += 8;
-		s->f->loc[victim->r] = (s16) - (s32)s->frame;
-	} else {
-		give_slot(s, iv->r);
-	}
+	give_slot(s, victim);
 }
 
 /* Prefer the argument register a value is made for, and the operand's register for a two-address result. */
@@ -191,13 +194,13 @@ static void find_hints(struct ir_func *f)
 
 void ir_regs(struct ir_func *f, struct dt_arena *a)
 {
-	struct scan s = { .f = f, .frame = f->frame, .free_regs = POOL_ANY | POOL_LOCAL };
+	struct scan s = { .f = f, .frame = f->frame_max, .free_regs = POOL_ANY | POOL_LOCAL };
 	u32 nr = f->nregs + 1;
 
 	s.iv = dt_arena_alloc(a, nr * sizeof(*s.iv));
 	s.order = dt_arena_alloc(a, nr * sizeof(*s.order));
 	s.active = dt_arena_alloc(a, nr * sizeof(*s.active));
-	s.free_slots = dt_arena_alloc(a, nr * sizeof(*s.free_slots));
+	s.slots = dt_arena_alloc(a, nr * sizeof(*s.slots));
 	f->loc = dt_arena_alloc(a, nr * sizeof(*f->loc));
 	f->hint = dt_arena_alloc(a, nr * sizeof(*f->hint));
 	for (vreg r = 0; r < nr; r++)

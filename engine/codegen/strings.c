@@ -161,12 +161,16 @@ static void into_cast(struct gen *g, const struct dt_node *n, struct mem dst, u3
 	struct addr a = array ? g_addr(g, l) : g_ptr(g, l);
 	u64 limit = array && dt_type_size(l->type) ? dt_type_size(l->type) : size;
 
-	if (a.kind == ADDR_SAFE && a.bound)
+	bool bounded = array;
+
+	if (a.kind == ADDR_SAFE && a.bound) {
 		limit = DT_MIN(limit, a.bound);
+		bounded = true;
+	}
 	if (a.kind == ADDR_BTF && a.maybe_null)
 		g_fault_unless(g, BPF_JNE, a.m.p, 0, DTRACEFLT_BADADDR, 0, n->loc);
-	/* an array that is full has no NUL: one byte more is asked for, so that the copy ends with one */
-	u32 want = (u32)DT_MIN(limit + (array ? 1 : 0), size);
+	/* what is full has no NUL: one byte more is asked for, so that the copy ends with one */
+	u32 want = (u32)DT_MIN(limit + (bounded ? 1 : 0), size);
 	vreg src = e_addr(g, a.m);
 	vreg rc = e_call(g,
 			 a.kind == ADDR_USER ? BPF_FUNC_probe_read_user_str :
@@ -180,7 +184,14 @@ static void into_cast(struct gen *g, const struct dt_node *n, struct mem dst, u3
 static struct sval join(struct gen *g, const struct dt_node *n)
 {
 	u32 b1 = g_str_bound(g, n->args[0]), b2 = g_str_bound(g, n->args[1]);
-	struct sval s1 = g_str(g, n->args[0]), s2 = g_str(g, n->args[1]);
+	bool right_first = g_right_first(n->args[0], n->args[1]);
+	struct sval s1, s2;
+
+	if (right_first)
+		s2 = g_str(g, n->args[1]);
+	s1 = g_str(g, n->args[0]);
+	if (!right_first)
+		s2 = g_str(g, n->args[1]);
 	struct mem t = g_tmp(g, b1 + b2);
 	vreg len = g_at_most(g, g_copy_len(g, t, b1, s1.m), b1 - 1);
 	struct mem rest = { e_alu(g, IR_ADD, e_addr(g, t), len), 0 };
@@ -265,7 +276,7 @@ static into_f *producer(const struct dt_node *n)
 
 /* ---- the two entry points ---------------------------------------------------------------------------------- */
 
-struct sval g_str(struct gen *g, const struct dt_node *n)
+static struct sval str(struct gen *g, const struct dt_node *n)
 {
 	into_f *into = producer(n);
 
@@ -305,14 +316,25 @@ struct sval g_str(struct gen *g, const struct dt_node *n)
 	return literal(g, "", 0);
 }
 
+struct sval g_str(struct gen *g, const struct dt_node *n)
+{
+	u32 frame = g->f->frame;
+	struct sval s = str(g, n);
+
+	g->f->frame = frame; /* strings are never in the frame */
+	return s;
+}
+
 void g_str_into(struct gen *g, const struct dt_node *n, struct mem dst, u32 size)
 {
 	into_f *into = producer(n);
+	u32 frame = g->f->frame;
 
 	if (g->failed)
 		return;
 	if (into) {
 		into(g, n, dst, size);
+		g->f->frame = frame;
 		return;
 	}
 	struct sval s = g_str(g, n);

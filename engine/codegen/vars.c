@@ -31,13 +31,22 @@ static u32 assoc_key_size(const struct gen *g, const struct dt_var *v)
 	return size;
 }
 
-static void layout_assoc(struct gen *g, struct dt_var *v, u32 index)
+static u32 power_of_2(u32 n)
+{
+	u32 p = 8;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+static void add_assoc_map(struct gen *g, struct dt_var *v, u32 index)
 {
 	struct dt_mapspec m = {
 		.role = DT_MAP_ASSOC,
 		.type = BPF_MAP_TYPE_HASH,
-		.key_size = assoc_key_size(g, v),
-		.value_size = var_size(g, v->type),
+		.key_size = v->keysize,
+		.value_size = v->size,
 		.flags = BPF_F_NO_PREALLOC,
 		.index = index,
 	};
@@ -46,7 +55,37 @@ static void layout_assoc(struct gen *g, struct dt_var *v, u32 index)
 	m.max_entries = (u32)DT_MIN(DT_MAX(entries, 1), UINT32_C(1) << 24);
 	snprintf(m.name, sizeof(m.name), "dt_assoc%u", index % 1000000);
 	v->map = (int)g_add_map(g, &m);
-	v->size = m.value_size;
+}
+
+/* A program may use 64 maps: many arrays share a map for each size of key and value, and begin their keys with
+ * their number. */
+static void share_assoc_map(struct gen *g, struct dt_var *v, u32 index)
+{
+	v->keysize = power_of_2(v->keysize + 8);
+	v->size = power_of_2(v->size);
+	v->off = index + 1;
+	for (u32 k = 0; k < g->maps.n; k++) {
+		const struct dt_mapspec *m = &g->maps.v[k];
+
+		if (m->role != DT_MAP_ASSOC || m->key_size != v->keysize || m->value_size != v->size)
+			continue;
+		v->map = (int)k;
+		return;
+	}
+	add_assoc_map(g, v, index);
+}
+
+#define ASSOC_OWN_MAP 16 /* arrays: when there are more, they share */
+
+static void layout_assoc(struct gen *g, struct dt_var *v, u32 index, u32 narrays)
+{
+	v->keysize = assoc_key_size(g, v);
+	v->size = var_size(g, v->type);
+	v->off = 0;
+	if (narrays > ASSOC_OWN_MAP)
+		share_assoc_map(g, v, index);
+	else
+		add_assoc_map(g, v, index);
 }
 
 static void layout_scalar(struct gen *g, struct dt_var *v)
@@ -63,14 +102,17 @@ static void layout_scalar(struct gen *g, struct dt_var *v)
 void g_layout_vars(struct gen *g)
 {
 	struct dt_symtab *st = g->env->syms;
+	u32 narrays = 0;
 
+	for (u32 k = 0; k < st->vars.n; k++)
+		narrays += st->vars.v[k]->assoc && st->vars.v[k]->type;
 	for (u32 k = 0; k < st->vars.n; k++) {
 		struct dt_var *v = st->vars.v[k];
 
 		if (!v->type)
 			continue;
 		if (v->assoc)
-			layout_assoc(g, v, k);
+			layout_assoc(g, v, k, narrays);
 		else
 			layout_scalar(g, v);
 	}
@@ -224,8 +266,12 @@ static void store_key(struct gen *g, const struct dt_node *n, const struct dt_ty
 static struct mem assoc_key(struct gen *g, const struct dt_node *n)
 {
 	const struct dt_var *v = n->var;
-	struct mem key = g_tmp(g, assoc_key_size(g, v)), at = key;
+	struct mem key = g_tmp(g, v->keysize), at = key;
 
+	if (v->off) {
+		e_sti(g, at, 8, v->off);
+		at = mem_add(at, 8);
+	}
 	if (v->scope == DT_SELF) {
 		e_st(g, at, 8, e_call0(g, BPF_FUNC_get_current_task));
 		e_st(g, mem_add(at, 8), 8, e_zext32(g, g_pid_tgid(g)));
@@ -235,6 +281,7 @@ static struct mem assoc_key(struct gen *g, const struct dt_node *n)
 		store_key(g, n->args[k], v->keys[k], at);
 		at = mem_add(at, var_size(g, v->keys[k]));
 	}
+	e_zero(g, at, v->keysize - (u32)(at.off - key.off));
 	return key;
 }
 

@@ -338,6 +338,8 @@ static void make_row_key(struct dt_aggs *as, const struct dt_agg *a, const struc
 		memcpy(key, dt_src_key(a, s), a->keylen);
 	if (!a->direct && spec->bucket_off >= 0)
 		memset(key + spec->bucket_off, 0, 4);
+	if (!a->direct)
+		memset(key + spec->cpu_off, 0, 4);
 	for (u32 i = 0; i < spec->nkeys; i++) {
 		struct dt_item it = { .kind = spec->keys[i].kind,
 				      .p = (const char *)key + spec->keys[i].off,
@@ -581,8 +583,8 @@ void dt_row_encode(struct dt_aggs *as, const struct dt_agg *a, const struct dt_r
 static u32 kernel_words(int func)
 {
 	switch (func) {
-	case DTRACEAGG_COUNT:
-	case DTRACEAGG_SUM: return 1;
+	case DTRACEAGG_COUNT: return 1;
+	case DTRACEAGG_SUM:
 	case DTRACEAGG_MIN:
 	case DTRACEAGG_MAX:
 	case DTRACEAGG_AVG: return 2;
@@ -616,7 +618,7 @@ static bool spec_makes_sense(const struct dt_agg *a)
 		return false;
 	if (s->nwords != (!dist ? kernel_words(s->func) : hash ? 1 : s->nbuckets))
 		return false;
-	if (hash && (!s->keysize || (s->bucket_off >= 0 && !fits((u32)s->bucket_off, 4, s->keysize))))
+	if (hash && (!fits(s->cpu_off, 4, s->keysize) || (s->bucket_off >= 0 && !fits((u32)s->bucket_off, 4, s->keysize))))
 		return false;
 	if (s->func == DTRACEAGG_QUANTIZE && s->nbuckets != DTRACE_QUANTIZE_NBUCKETS)
 		return false;
@@ -663,7 +665,7 @@ static int agg_init(dtrace_hdl_t *h, struct dt_agg *a, const struct dt_aggspec *
 	a->value_off = value->dtrd_offset;
 	a->value_size = value->dtrd_size;
 	a->words = dt_agg_is_dist(spec->func)   ? spec->nbuckets :
-		   dt_agg_is_minmax(spec->func) ? 1 :
+		   dt_agg_is_minmax(spec->func) || spec->func == DTRACEAGG_SUM ? 1 :
 						  spec->nwords;
 	a->keylen = spec->keysize;
 	a->srckey = spec->store == DT_AGG_HASH ? spec->keysize : 4;
@@ -688,7 +690,7 @@ static int make_scratch(struct dt_aggs *as)
 		key = DT_MAX(key, as->v[i].keylen);
 	}
 	as->merged = calloc(words, 8);
-	as->one = calloc((size_t)DT_MAX(as->ncpus, 1) * words, 8);
+	as->one = calloc(words, 8);
 	as->rowkey = calloc(1, key);
 	return as->merged && as->one && as->rowkey ? 0 : dt_set_errno(as->h, EDT_NOMEM);
 }

@@ -117,12 +117,10 @@ static int take(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s, const u6
 	return 0;
 }
 
-/* A key is in the kernel a moment before its first value is; sums and distributions may stay zero, and are. */
+/* A key is in the kernel a moment before its first value is; weighted distributions may stay zero, and are. */
 static bool is_worth_a_row(const struct dt_agg *a, const u64 *cur)
 {
-	bool may_be_zero = a->spec->func == DTRACEAGG_SUM || dt_agg_is_dist(a->spec->func);
-
-	return (may_be_zero && !a->direct) || !is_nothing(cur, a->spec->nwords);
+	return (dt_agg_is_dist(a->spec->func) && !a->direct) || !is_nothing(cur, a->spec->nwords);
 }
 
 static int take_key(struct dt_aggs *as, struct dt_agg *a, const void *key, const u64 *cur)
@@ -178,17 +176,8 @@ static int map_failed(const struct dt_aggs *as, const struct dt_agg *a)
 	return dt_fail(&as->h->err, EDT_BPF, "reading aggregation '@%s': %s", a->spec->name, dt_errstr(errno));
 }
 
-/* The values of one key, per CPU, at `values`. */
-static void merge_cpus(struct dt_aggs *as, const struct dt_agg *a, const void *values)
-{
-	const u64 *v = values;
-
-	memset(as->merged, 0, (size_t)a->spec->nwords * 8);
-	for (int cpu = 0; cpu < as->ncpus; cpu++)
-		merge(a, as->merged, v + (size_t)cpu * a->spec->nwords);
-}
-
-static int take_entry(struct dt_aggs *as, struct dt_agg *a, const u8 *key, const void *values)
+/* One CPU's value of one key: the CPU's number is part of the kernel's key, behind what is shown. */
+static int take_entry(struct dt_aggs *as, struct dt_agg *a, const u8 *key, const void *value)
 {
 	u32 bucket = 0;
 
@@ -197,8 +186,7 @@ static int take_entry(struct dt_aggs *as, struct dt_agg *a, const u8 *key, const
 		if (bucket >= a->spec->nbuckets)
 			return 0;
 	}
-	merge_cpus(as, a, values);
-	return take_key(as, a, key, as->merged);
+	return take_key(as, a, key, value);
 }
 
 static bool reserve(u8 **p, size_t *have, size_t want)
@@ -226,7 +214,7 @@ static int take_batch(struct dt_aggs *as, struct dt_agg *a, u32 n, size_t value)
 /* 1: this kernel does not do it. */
 static int snap_batches(struct dt_aggs *as, struct dt_agg *a)
 {
-	size_t value = (size_t)as->ncpus * a->spec->nwords * 8, entry = a->spec->keysize + value;
+	size_t value = (size_t)a->spec->nwords * 8, entry = a->spec->keysize + value;
 	u32 most = (u32)DT_MAX(DT_MIN(BATCH_BYTES / entry, (size_t)BATCH_MOST), (size_t)BATCH_LEAST), n;
 	u64 token = 0;
 	bool first = true;
@@ -297,10 +285,8 @@ void dt_src_retire(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s)
 		dt_src_reset(as, a, s);
 		return;
 	}
-	if (take_out(as, a, s)) {
-		merge_cpus(as, a, as->one);
-		take(as, a, s, as->merged, false);
-	}
+	if (take_out(as, a, s))
+		take(as, a, s, as->one, false);
 	dt_src_free(a, s);
 }
 
@@ -334,7 +320,7 @@ void dt_src_reset(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s)
 
 	memset(dt_src_last(s), 0, (size_t)a->spec->nwords * 8);
 	if (!a->direct) {
-		memset(as->one, 0, (size_t)as->ncpus * a->spec->nwords * 8);
+		memset(as->one, 0, (size_t)a->spec->nwords * 8);
 		bpf_map_update_elem(map_fd(as, a), dt_src_key(a, s), as->one, BPF_EXIST);
 		return;
 	}

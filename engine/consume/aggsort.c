@@ -322,7 +322,7 @@ static int walk(dtrace_hdl_t *h, s64 only, struct order *o, dtrace_aggregate_f *
 	for (u32 i = 0; i < as->n && ok; i++)
 		if (only < 0 || only == i)
 			ok = collect(&w, &as->v[i], 0, o);
-	if (ok && o) {
+	if (ok && o && w.n) {
 		o->as = as;
 		qsort_r(w.v, w.n, sizeof(*w.v), cmp_elem, o);
 	}

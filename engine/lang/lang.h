@@ -88,7 +88,8 @@ struct dt_var {
 	struct dt_loc loc;    /* first use */
 	u32 id;               /* order of creation in the symbol table */
 	/* the generator's: */
-	u32 off, size;
+	u32 off, size; /* assoc: off is the array's number in keys of a shared map, else 0 */
+	u32 keysize;   /* assoc */
 	int map;
 };
 

@@ -38,6 +38,18 @@ def test_plain_functions(watch):
     assert got[9] == -min(SIZES)
 
 
+def test_a_value_of_zero_is_a_value(watch):
+    t = watch(
+        READ + "{ @a = sum(0); @b[7] = sum(0); @c = min(0); @d = max(0); @e = avg(0); }", *reads(1)
+    )
+    assert t.aggregations() == {1: {(): 0}, 2: {7: 0}, 3: {(): 0}, 4: {(): 0}, 5: {(): 0.0}}
+
+
+def test_no_value_is_no_row(watch):
+    t = watch(READ + "{ @a = sum(0); @b = count(); @c = min(0); @d[1] = max(0); }")
+    assert t.aggregations() == {}
+
+
 def test_quantize(watch):
     t = watch(READ + "{ @ = quantize(arg2); @n = quantize(-arg2); }", *reads(2, 4, 5, 8))
     assert t.aggregations() == {

@@ -51,7 +51,8 @@ def test_a_reader_in_time_loses_nothing(trace, workload):
 def test_principal_buffer_recovers(trace, workload):
     # A clause whose record finds no room is not run: it takes another one to count.
     t = trace(
-        "syscall::getppid:entry /pid == $1/ { n++; } syscall::getppid:entry /pid == $1/ { trace(n); }",
+        "syscall::getppid:entry /pid == $1/ { n++; }"
+        "syscall::getppid:entry /pid == $1/ { trace(n); }",
         workload.pid,
         bufsize="8k",
     )
