@@ -54,6 +54,9 @@ bool dt_feature(dtrace_hdl_t *h, enum dt_feature f);
 struct dt_live *dt_live_load(dtrace_hdl_t *h, const struct dt_object *o);
 void dt_live_detach(struct dt_live *l); /* links only */
 void dt_live_free(struct dt_live *l);
+/* In a forked child: give up the child's copies of descriptors and shared memory.  What was mapped reads as zeros
+ * from now on and can be written without anybody else noticing. */
+void dt_live_disown(struct dt_live *l);
 int dt_live_fire(dtrace_hdl_t *h, enum dt_attach_kind kind); /* BEGIN or END, on this thread */
 u64 *dt_live_activity(struct dt_live *l);   /* mapped globals: DT_GL_ACTIVITY; NULL: no globals */
 u64 *dt_live_exited(struct dt_live *l);     /* mapped globals: DT_GL_EXITED */

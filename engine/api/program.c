@@ -58,12 +58,12 @@ static dtrace_prog_t *compile(dtrace_hdl_t *h, const char *text, size_t len,
 	struct dt_program *p;
 	int rv;
 
+	dt_program_free(h->failed); /* its findings are no longer those of the last compilation */
+	h->failed = NULL;
 	if (h->active)
 		return dt_set_errno_null(h, EDT_ACTIVE);
 	if (cflags & DTRACE_C_CPP)
 		return dt_fail_null(&h->err, EDT_CPPERR, "The C preprocessor is not supported yet");
-	dt_program_free(h->failed);
-	h->failed = NULL;
 	h->err = (struct dt_error){ 0 };
 	env_prepare(h, cflags, argc, argv);
 	p = dt_program_new(&h->env, NULL, text, len, spec);

@@ -178,6 +178,15 @@ void dt_work_fini(dtrace_hdl_t *h)
 	h->epoll_fd = -1;
 }
 
+void dtrace_forked(dtrace_hdl_t *h)
+{
+	if (h->live)
+		dt_live_disown(h->live);
+	dt_cleanup_close(&h->epoll_fd);
+	dt_cleanup_close(&h->wake_fd);
+	h->epoll_fd = h->wake_fd = -1;
+}
+
 /* ---- stop and status ------------------------------------------------------------------------------------------- */
 
 int dtrace_stop(dtrace_hdl_t *h)

@@ -11,16 +11,16 @@ static const struct {
 	enum dt_conv_class cls;
 	const char *sizes;
 } convs[] = {
-	{ 'd', DT_CONV_INT, "hh h l ll" },   { 'i', DT_CONV_INT, "hh h l ll" },
-	{ 'o', DT_CONV_INT, "hh h l ll" },   { 'u', DT_CONV_INT, "hh h l ll" },
-	{ 'x', DT_CONV_INT, "hh h l ll" },   { 'X', DT_CONV_INT, "hh h l ll" },
-	{ 'c', DT_CONV_INT, "l w" },	     { 'C', DT_CONV_INT, "l w" },
-	{ 'p', DT_CONV_PTR, "" },	     { 'a', DT_CONV_ADDR, "" },
-	{ 'A', DT_CONV_UADDR, "" },	     { 's', DT_CONV_STR, "l w" },
-	{ 'S', DT_CONV_STR, "l w" },	     { 'T', DT_CONV_TIME, "" },
-	{ 'Y', DT_CONV_TIME, "" },	     { 'k', DT_CONV_STACK, "" },
-	{ 'e', DT_CONV_FLOAT, "L" },	     { 'E', DT_CONV_FLOAT, "L" },
-	{ 'f', DT_CONV_FLOAT, "L" },	     { 'g', DT_CONV_FLOAT, "L" },
+	{ 'd', DT_CONV_INT, "hh h l ll" }, { 'i', DT_CONV_INT, "hh h l ll" },
+	{ 'o', DT_CONV_INT, "hh h l ll" }, { 'u', DT_CONV_INT, "hh h l ll" },
+	{ 'x', DT_CONV_INT, "hh h l ll" }, { 'X', DT_CONV_INT, "hh h l ll" },
+	{ 'c', DT_CONV_INT, "l w" },       { 'C', DT_CONV_INT, "l w" },
+	{ 'p', DT_CONV_PTR, "" },          { 'a', DT_CONV_ADDR, "" },
+	{ 'A', DT_CONV_UADDR, "" },        { 's', DT_CONV_STR, "l w" },
+	{ 'S', DT_CONV_STR, "l w" },       { 'T', DT_CONV_TIME, "" },
+	{ 'Y', DT_CONV_TIME, "" },         { 'k', DT_CONV_STACK, "" },
+	{ 'e', DT_CONV_FLOAT, "L" },       { 'E', DT_CONV_FLOAT, "L" },
+	{ 'f', DT_CONV_FLOAT, "L" },       { 'g', DT_CONV_FLOAT, "L" },
 	{ 'G', DT_CONV_FLOAT, "L" },
 };
 
@@ -78,24 +78,15 @@ static void parse_literal(struct parser *ps, struct dt_conv *c)
 static bool parse_flag(struct dt_conv *c, char ch)
 {
 	switch (ch) {
-	case '-':
-		return c->left = true;
-	case '0':
-		return c->zero = true;
-	case '+':
-		return c->plus = true;
-	case ' ':
-		return c->space = true;
-	case '#':
-		return c->alt = true;
-	case '\'':
-		return c->group = true;
-	case '?':
-		return c->ptrwidth = true;
-	case '@':
-		return c->agg = true;
-	default:
-		return false;
+	case '-': return c->left = true;
+	case '0': return c->zero = true;
+	case '+': return c->plus = true;
+	case ' ': return c->space = true;
+	case '#': return c->alt = true;
+	case '\'': return c->group = true;
+	case '?': return c->ptrwidth = true;
+	case '@': return c->agg = true;
+	default: return false;
 	}
 }
 

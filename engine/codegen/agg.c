@@ -205,7 +205,7 @@ static void layout_dense(struct gen *g, struct dt_aggspec *a, const struct at_se
 {
 	a->store = DT_AGG_DENSE;
 	a->nwords = value_words(a->func);
-	a->nrows = set->at->nkeys ? set->at->nkeys : 1;
+	a->nrows = g_table_rows(set->at);
 	a->row_probe = dt_arena_alloc(g->arena, a->nrows * sizeof(u32));
 	for (u32 k = 0; k < set->probes.n; k++)
 		a->row_probe[set->probes.v[k]->key] = set->probes.v[k]->id;
@@ -214,6 +214,8 @@ static void layout_dense(struct gen *g, struct dt_aggspec *a, const struct at_se
 }
 
 #define AGG_BYTES_PER_KEY 32 /* aggsize / this: keys of a hash; 4m: 131072 */
+#define AGGS_FULL_SIZE 8     /* hashes that large; more of them are smaller */
+#define AGG_OWN_MAP 24       /* when there are more hashes, programs find them in maps of maps */
 
 static void layout_hash(struct gen *g, struct dt_aggspec *a, u32 index)
 {
@@ -224,7 +226,7 @@ static void layout_hash(struct gen *g, struct dt_aggspec *a, u32 index)
 		.flags = BPF_F_NO_PREALLOC,
 		.index = index,
 	};
-	u64 entries = g->opts->aggsize / AGG_BYTES_PER_KEY;
+	u64 entries = g->opts->aggsize / AGG_BYTES_PER_KEY / (1 + g->naggmaps / AGGS_FULL_SIZE);
 
 	a->store = DT_AGG_HASH;
 	a->nwords = is_dist(a->func) ? 1 : value_words(a->func);
@@ -232,6 +234,43 @@ static void layout_hash(struct gen *g, struct dt_aggspec *a, u32 index)
 	m.max_entries = (u32)DT_MIN(DT_MAX(entries, 1), UINT32_C(1) << 24);
 	snprintf(m.name, sizeof(m.name), "dt_agg%u", index % 1000000);
 	a->map = (int)g_add_map(g, &m);
+}
+
+/* A program may use 64 maps.  Hashes of one size of key and value share a map of maps, for which sizes of keys are
+ * rounded up; the rest is zero. */
+static void share_hash(struct gen *g, struct dt_aggspec *a, struct agg_use *u)
+{
+	struct dt_mapspec *m = &g->maps.v[a->map], *set = NULL;
+	u32 size = 16;
+
+	while (size < a->keysize)
+		size *= 2;
+	a->keysize = m->key_size = size;
+	for (u32 k = 0; k < g->maps.n && !set; k++) {
+		struct dt_mapspec *s = &g->maps.v[k];
+
+		if (s->role == DT_MAP_AGGSET && g->maps.v[s->inner[0]].key_size == size &&
+		    g->maps.v[s->inner[0]].value_size == m->value_size)
+			set = s;
+	}
+	if (!set) {
+		set = &g->maps.v[g_add_map(g, &(struct dt_mapspec){ .name = "dt_aggset",
+								    .role = DT_MAP_AGGSET,
+								    .type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+								    .key_size = 4,
+								    .value_size = 4 })];
+		set->inner = dt_arena_alloc(g->arena, g->naggmaps * sizeof(*set->inner));
+	}
+	u->set = (int)(set - g->maps.v);
+	u->slot = set->max_entries;
+	set->inner[set->max_entries++] = (u32)a->map;
+}
+
+static bool needs_hash(const struct dt_aggspec *a, const struct agg_use *u)
+{
+	if (!u->seen || (!a->nkeys && a->nbuckets <= 4096))
+		return false;
+	return !u->probe_keys_only || u->shared || is_dist(a->func) || u->at->at->kind == DT_AT_ERROR;
 }
 
 static void layout_agg(struct gen *g, u32 index)
@@ -253,15 +292,24 @@ static void layout_agg(struct gen *g, u32 index)
 		a->nbuckets = dt_llquantize_nbuckets(a->param[0], a->param[1], a->param[2], a->param[3]);
 	layout_keys(a);
 	layout_desc(g, a);
-	if (!u->seen)
-		layout_cell(g, a);
-	else if (!a->nkeys && a->nbuckets <= 4096)
-		layout_cell(g, a);
-	else if (u->probe_keys_only && !u->shared && !is_dist(a->func) &&
-		 u->at->at->kind != DT_AT_ERROR)
-		layout_dense(g, a, u->at);
-	else
+	g->naggmaps += needs_hash(a, u);
+}
+
+static void layout_store(struct gen *g, u32 index)
+{
+	struct dt_aggspec *a = &g->o->aggs[index];
+	struct agg_use *u = &g->agguse[index];
+
+	u->set = -1;
+	if (needs_hash(a, u)) {
 		layout_hash(g, a, index);
+		if (g->naggmaps > AGG_OWN_MAP)
+			share_hash(g, a, u);
+	} else if (u->seen && a->nkeys) {
+		layout_dense(g, a, u->at);
+	} else {
+		layout_cell(g, a);
+	}
 }
 
 void g_layout_aggs(struct gen *g)
@@ -275,6 +323,8 @@ void g_layout_aggs(struct gen *g)
 	each_clause(g, unify_probe_keys);
 	for (u32 k = 0; k < n; k++)
 		layout_agg(g, k);
+	for (u32 k = 0; k < n; k++)
+		layout_store(g, k);
 }
 
 /* ---- buckets ------------------------------------------------------------------------------------------------- */
@@ -283,7 +333,7 @@ void g_layout_aggs(struct gen *g)
  * through memory, where it becomes any number, and bound that. */
 static vreg any_below(struct gen *g, vreg v, u32 n)
 {
-	vreg b = e_mov(g, e_launder(g, v));
+	vreg b = e_bounded(g, e_launder(g, v));
 	u32 ok = ir_label(g->f);
 
 	e_jcci(g, BPF_JLT, b, n, ok);
@@ -505,22 +555,41 @@ static struct mem make_key(struct gen *g, const struct dt_aggspec *a, const stru
 	while (end < stop)
 		e_sti(g, mem_add(key, end++), 1, 0);
 	e_st(g, mem_add(key, a->cpu_off), 4, e_ld(g, mem_fp(g->cpu_slot), 4));
+	e_zero(g, mem_add(key, a->cpu_off + 4), a->keysize - a->cpu_off - 4);
 	return key;
+}
+
+/* The hash of an aggregation, as an argument. */
+static struct ir_arg hash_map(struct gen *g, const struct dt_aggspec *a, u32 lost)
+{
+	const struct agg_use *u = &g->agguse[a->varid - 1];
+
+	if (u->set < 0)
+		return a_map(a->map);
+	s32 slot = ir_slot(g->f, 8);
+
+	e_sti(g, mem_fp(slot), 4, u->slot);
+	vreg map = e_call(g, BPF_FUNC_map_lookup_elem, a_map(u->set), a_fp(slot));
+
+	e_jcci(g, BPF_JEQ, map, 0, lost);
+	return a_reg(map);
 }
 
 static void update_hash(struct gen *g, const struct update *u, struct mem key, vreg bucket)
 {
-	u32 have = ir_label(g->f), done = ir_label(g->f);
+	u32 have = ir_label(g->f), done = ir_label(g->f), lost = ir_label(g->f);
 
 	if (bucket)
 		e_st(g, mem_add(key, u->a->bucket_off), 4, bucket);
-	vreg v = e_mov(g, e_call(g, BPF_FUNC_map_lookup_elem, a_map(u->a->map), a_mem(key)));
+	struct ir_arg map = hash_map(g, u->a, lost);
+	vreg v = e_mov(g, e_call(g, BPF_FUNC_map_lookup_elem, map, a_mem(key)));
 
 	e_jcci(g, BPF_JNE, v, 0, have);
-	e_call(g, BPF_FUNC_map_update_elem, a_map(u->a->map), a_mem(key), a_mem(g_zeros(g, u->a->nwords * 8)),
+	e_call(g, BPF_FUNC_map_update_elem, map, a_mem(key), a_mem(g_zeros(g, u->a->nwords * 8)),
 	       a_imm(BPF_NOEXIST));
-	e_set(g, v, e_call(g, BPF_FUNC_map_lookup_elem, a_map(u->a->map), a_mem(key)));
+	e_set(g, v, e_call(g, BPF_FUNC_map_lookup_elem, map, a_mem(key)));
 	e_jcci(g, BPF_JNE, v, 0, have);
+	e_label(g, lost);
 	g_drop(g, DT_ST_AGGDROPS);
 	e_jmp(g, done);
 	e_label(g, have);
@@ -565,7 +634,7 @@ void g_agg(struct gen *g, const struct dt_stmt *s)
 		struct mem m = g_state_mem(g, a->off);
 
 		if (a->nrows > 1)
-			m = (struct mem){ e_alu(g, IR_ADD, g->st, e_alui(g, IR_MUL, g->key, a->nwords * 8)),
+			m = (struct mem){ e_alu(g, IR_ADD, g->st, e_alui(g, IR_MUL, g_key_index(g), a->nwords * 8)),
 					  a->off };
 		update(g, &u, m);
 		break;

@@ -223,6 +223,14 @@ vreg e_addr(struct gen *g, struct mem m)
 	return m.off ? e_alui(g, IR_ADD, m.p, m.off) : m.p;
 }
 
+vreg e_bounded(struct gen *g, vreg v)
+{
+	vreg d = e_mov(g, v);
+
+	ir_pin(g->prog, g->f, d);
+	return d;
+}
+
 vreg e_launder(struct gen *g, vreg p)
 {
 	struct mem t = g_tmp(g, 8);

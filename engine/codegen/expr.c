@@ -305,6 +305,12 @@ static vreg (*const builtin_gens[DT_B_N])(struct gen *g, const struct dt_node *n
 	[DT_B_CURTHREAD] = gen_curthread,
 	[DT_B_ID] = gen_id,
 	[DT_B_EPID] = gen_epid,
+	[DT_B_CALLER] = g_caller,
+	[DT_B_UCALLER] = g_caller,
+	[DT_B_STACKDEPTH] = g_stackdepth,
+	[DT_B_USTACKDEPTH] = g_stackdepth,
+	[DT_B_UREGS] = g_uregs,
+	[DT_B_CGROUP] = g_cgroup,
 };
 
 static vreg gen_builtin(struct gen *g, const struct dt_node *n)
@@ -689,10 +695,7 @@ static vreg gen_assign(struct gen *g, const struct dt_node *n)
 		g_assign(g, n);
 		return e_movi(g, 0);
 	}
-	vreg v = g_expr(g, n->r);
-
-	g_store(g, n->l, v);
-	return v;
+	return g_store(g, n->l, g_expr(g, n->r));
 }
 
 /* ---- the rest --------------------------------------------------------------------------------------------- */

@@ -219,7 +219,7 @@ vreg g_probe_id(struct gen *g)
 	}
 	struct mem m = g_rodata_mem(g, s->id_off);
 
-	return e_ld(g, (struct mem){ e_alu(g, IR_ADD, m.p, e_alui(g, IR_SHL, g->key, 2)), 0 }, 4);
+	return e_ld(g, (struct mem){ e_alu(g, IR_ADD, m.p, e_alui(g, IR_SHL, g_key_index(g), 2)), 0 }, 4);
 }
 
 static void find_affine(struct at_set *s)
@@ -241,7 +241,7 @@ static void find_affine(struct at_set *s)
 /* Constant tables of a many-key attach point: clause masks and, when ids follow no rule, probe ids. */
 static void layout_tables(struct gen *g, struct at_set *s)
 {
-	u32 n = s->at->nkeys;
+	u32 n = g_table_rows(s->at);
 
 	if (n <= 1)
 		return;
@@ -293,12 +293,28 @@ static vreg read_key(struct gen *g)
 	}
 }
 
+/* The key as an index.  It was compared with nkeys already; the mask says so again to verifiers that forgot (see
+ * ir_pin), for which tables have room up to the next power of two. */
+vreg g_key_index(struct gen *g)
+{
+	return e_alui(g, IR_AND, g->key, (s64)g_table_rows(g->set->at) - 1);
+}
+
+u32 g_table_rows(const struct dt_attach *at)
+{
+	u32 n = 1;
+
+	while (n < at->nkeys)
+		n *= 2;
+	return n;
+}
+
 /* The mask word of clauses 64 * word ...; its base pointer stays valid: key is bounded. */
 static vreg mask_word(struct gen *g, u32 word)
 {
 	const struct at_set *s = g->set;
 	struct mem m = g_rodata_mem(g, s->mask_off + word * 8);
-	vreg off = e_alui(g, IR_MUL, g->key, s->mask_words * 8);
+	vreg off = e_alui(g, IR_MUL, g_key_index(g), s->mask_words * 8);
 
 	return e_ld(g, (struct mem){ e_alu(g, IR_ADD, m.p, off), 0 }, 8);
 }

@@ -47,7 +47,8 @@ struct at_set {
 struct agg_use {
 	bool seen, probe_keys_only, shared;
 	const struct at_set *at;
-	u32 strbound[16];
+	int set;  /* its hash is in this map of maps, at slot; -1: a map of its own */
+	u32 slot;
 };
 
 /* A loop body made for this program (rt.c): bytes that may be read of the first, second string. */
@@ -74,6 +75,7 @@ struct gen {
 	DT_VEC(struct dt_loc) faults;
 	DT_VEC(u8) rodata;
 	struct agg_use *agguse; /* by varid - 1 */
+	u32 naggmaps;           /* aggregations in hashes */
 	int map_state, map_ring, map_globals, map_rodata, map_doorbell, map_self;
 	u32 state_top, globals_top, self_size, this_size;
 	u32 zeros_off, zeros_len; /* rodata: a stretch of zeros */
@@ -151,6 +153,9 @@ struct mem g_state_mem(struct gen *g, u32 off);
 struct mem g_tmp(struct gen *g, u32 size);  /* scratch until the statement's end */
 struct mem g_keep(struct gen *g, u32 size); /* scratch until the clause's end */
 vreg g_probe_id(struct gen *g);
+vreg g_key_index(struct gen *g);                  /* the key, bounded for table look-ups */
+u32 g_table_rows(const struct dt_attach *at);    /* rows of such tables: a power of two */
+vreg e_bounded(struct gen *g, vreg v);           /* a copy that stays in a register, to be compared and added */
 bool g_single_probe(const struct gen *g, const struct dt_probe **p);
 int g_map_state(struct gen *g);
 int g_map_globals(struct gen *g);
@@ -193,6 +198,9 @@ u32 g_shown_size(const struct dt_datum *d);
 void g_layout_aggs(struct gen *g);
 void g_agg(struct gen *g, const struct dt_stmt *s);
 
+/* Frames to leave out of kernel stacks. */
+u32 g_machinery_frames(const struct gen *g);
+
 /* ---- vars.c --------------------------------------------------------------------------------------- */
 void g_layout_vars(struct gen *g);
 
@@ -214,8 +222,8 @@ void g_assign(struct gen *g, const struct dt_node *n);        /* N_ASSIGN of any
 vreg g_modify(struct gen *g, const struct dt_node *lv,
 	      vreg (*fn)(struct gen *g, vreg old, const void *arg), const void *arg, bool want_old);
 void g_clause_vars(struct gen *g, bool pred); /* make ts, selfp, regs before use */
-/* Store a scalar, already of the lvalue's type. */
-void g_store(struct gen *g, const struct dt_node *lv, vreg v);
+/* Store a scalar, already of the lvalue's type; gives what the lvalue then holds (bit-fields cut). */
+vreg g_store(struct gen *g, const struct dt_node *lv, vreg v);
 
 /* ---- expr.c --------------------------------------------------------------------------------------- */
 vreg g_expr(struct gen *g, const struct dt_node *n);          /* scalar, normalized to its type */
@@ -230,6 +238,15 @@ vreg g_tgid(struct gen *g);
 bool node_uses(const struct dt_node *n, bool (*test)(const struct dt_node *));
 bool stmts_use(const struct dt_stmt *s, bool (*test)(const struct dt_node *));
 bool g_right_first(const struct dt_node *l, const struct dt_node *r); /* compute r before l? */
+
+/* ---- task.c: what the running thread says about itself ------------------------------------------------ */
+vreg g_caller(struct gen *g, const struct dt_node *n);     /* caller, ucaller */
+vreg g_stackdepth(struct gen *g, const struct dt_node *n); /* stackdepth, ustackdepth */
+vreg g_uregs(struct gen *g, const struct dt_node *n);
+vreg g_cgroup(struct gen *g, const struct dt_node *n);
+/* Byte offset of a member of a kernel type, "fs" of "struct task_struct"; fails the compilation without it. */
+u32 g_kernel_offset(struct gen *g, struct dt_loc loc, const char *type, const char *member);
+vreg g_read_kernel(struct gen *g, struct mem m, u32 size); /* 0 when it cannot be read */
 
 /* ---- strings.c ------------------------------------------------------------------------------------ */
 struct sval {
@@ -251,6 +268,10 @@ vreg g_strcmp(struct gen *g, const struct dt_node *l, const struct dt_node *r);
 void g_streq(struct gen *g, const struct dt_node *l, const struct dt_node *r, u32 iftrue, u32 iffalse);
 vreg g_subr(struct gen *g, const struct dt_node *n);          /* integer-valued subroutines */
 struct addr g_subr_ptr(struct gen *g, const struct dt_node *n); /* copyin, alloca */
+
+/* ---- path.c: strings that have to be put together from the kernel's or the process's memory ------------- */
+void g_into_path(struct gen *g, const struct dt_node *n, struct mem dst, u32 size);
+void g_into_execargs(struct gen *g, const struct dt_node *n, struct mem dst, u32 size);
 
 /* ---- rt.c ----------------------------------------------------------------------------------------- */
 vreg rt_strcmp(struct gen *g, struct sval a, struct sval b); /* -1, 0, 1 */

@@ -28,6 +28,11 @@ struct ir_insn *ir_emit(struct ir_prog *p, struct ir_func *f, enum ir_op op)
 	return i;
 }
 
+void ir_pin(struct ir_prog *p, struct ir_func *f, vreg r)
+{
+	*dt_vec_push(p->arena, &f->pinned) = r;
+}
+
 s32 ir_slot(struct ir_func *f, u32 size)
 {
 	f->frame += DT_ROUNDUP(size, 8);

@@ -88,6 +88,7 @@ struct ir_func {
 	u32 frame;   /* bytes of stack taken by named slots now */
 	u32 frame_max; /* and at most: slots come and go like calls */
 	u32 index;
+	DT_VEC(vreg) pinned; /* short-lived values that must stay in a register, see ir_pin() */
 	/* after regs.c: */
 	s16 *loc;    /* per vreg: 0-9 register, below 0: frame offset of its spill slot, LOC_NONE */
 	u32 *hint;
@@ -116,6 +117,9 @@ static inline u32 ir_label(struct ir_func *f)
 {
 	return ++f->nlabels;
 }
+/* Never spill r.  For numbers that were just compared with a bound and are about to be added to a pointer: verifiers
+ * before Linux 6.8 forget the bound of a value that lives on the stack. */
+void ir_pin(struct ir_prog *p, struct ir_func *f, vreg r);
 /* A frame slot of size bytes (8-byte multiple): its offset from the frame pointer.  It is free again when f->frame
  * is set back to what it was. */
 s32 ir_slot(struct ir_func *f, u32 size);

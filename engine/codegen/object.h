@@ -21,6 +21,7 @@ enum dt_map_role {
 	DT_MAP_RODATA,   /* array, 1 element, `init`, frozen */
 	DT_MAP_DOORBELL, /* ring buffer */
 	DT_MAP_AGG,      /* hash of aggregation `index`; key: dt_aggspec */
+	DT_MAP_AGGSET,   /* array of maps: `inner` */
 	DT_MAP_ASSOC,    /* hash */
 	DT_MAP_SELF,     /* task storage: needs_btf */
 };
@@ -33,6 +34,7 @@ struct dt_mapspec {
 	bool per_cpu_elems; /* max_entries is the number of possible CPUs */
 	bool needs_btf;
 	const void *init;   /* RODATA: value_size bytes */
+	u32 *inner;         /* AGGSET: max_entries indexes in maps, all alike and in front of this one */
 	u32 index;
 };
 

@@ -14,7 +14,7 @@ struct segment {
 	struct dt_epid *epid;
 	u32 next; /* record descriptor to fill next */
 	vreg ring;
-	bool exits;
+	bool urgent; /* ring the doorbell: exit(), and what shows or changes aggregations */
 };
 
 /* ---- what is recorded, and how ------------------------------------------------------------------------ */
@@ -407,7 +407,7 @@ static void store_pid(struct gen *g, struct mem m)
 
 /* Frames of the tracing machinery itself, above the kernel's function that fired the probe: what calls a raw
  * tracepoint's programs.  A timer's stack is the interrupted one. */
-static u32 machinery_frames(const struct gen *g)
+u32 g_machinery_frames(const struct gen *g)
 {
 	return g->set->at->kind == DT_AT_RAW_TP ? 1 : 0;
 }
@@ -416,7 +416,7 @@ static void store_action(struct gen *g, const struct dt_node *n, const struct dt
 {
 	switch (d->kind) {
 	case DT_D_STACK:
-		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(d->size), a_imm(machinery_frames(g)));
+		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(d->size), a_imm(g_machinery_frames(g)));
 		return;
 	case DT_D_USTACK:
 		store_pid(g, m);
@@ -442,8 +442,7 @@ void g_store_datum(struct gen *g, const struct dt_node *n, const struct dt_datum
 		e_st(g, m, d->size, g_expr(g, n));
 		return;
 	case DT_D_STR:
-		/* the kernel pads execname; everything else leaves what was there before behind its NUL */
-		if (key && !(n->op == N_BUILTIN && n->builtin->id == DT_B_EXECNAME && d->size == 16))
+		if (key) /* what lies behind the NUL is part of the key */
 			e_zero(g, m, d->size);
 		g_str_into(g, n, m, d->size);
 		return;
@@ -609,13 +608,13 @@ static void ring_doorbell(struct gen *g)
 	       a_imm(BPF_RB_FORCE_WAKEUP));
 }
 
-static void commit(struct gen *g, u32 total, bool exits)
+static void commit(struct gen *g, u32 total, bool urgent)
 {
 	struct mem wake = ring_word(g->ring, offsetof(struct dt_ring_hdr, wake_at));
 	u32 quiet = ir_label(g->f);
 
 	e_sti(g, rec_word(g, 0), 4, (s64)(s32)(total | DT_REC_COMMIT));
-	if (!exits) {
+	if (!urgent) {
 		vreg h = e_ld(g, ring_word(g->ring, 0), 8);
 
 		e_jcc(g, BPF_JLT, h, e_ld(g, wake, 8), quiet);
@@ -653,7 +652,7 @@ void g_segment_begin(struct gen *g, const struct dt_stmt *first)
 
 void g_segment_end(struct gen *g)
 {
-	commit(g, DT_REC_HDR + g->seg->epid->size, g->seg->exits);
+	commit(g, DT_REC_HDR + g->seg->epid->size, g->seg->urgent);
 	g->seg = NULL;
 }
 
@@ -707,6 +706,7 @@ static void act_aggs(struct gen *g, const struct dt_stmt *s)
 {
 	const struct dt_datum *d = next_datum(g);
 
+	g->seg->urgent = true;
 	for (u32 k = 0; k < s->nargs; k++)
 		if (s->args[k]->op != N_AGG && d->size == 8)
 			e_st(g, field(g, d), 8, g_expr(g, s->args[k]));
@@ -720,7 +720,7 @@ static void act_exit(struct gen *g, const struct dt_stmt *s)
 	e_st(g, field(g, d), 4, g_expr(g, s->args[0]));
 	e_sti(g, mem_add(gl, DT_GL_ACTIVITY), 8, DT_DRAINING);
 	e_sti(g, mem_add(gl, DT_GL_EXITED), 8, 1);
-	g->seg->exits = true;
+	g->seg->urgent = true;
 }
 
 static void act_tracemem(struct gen *g, const struct dt_stmt *s)

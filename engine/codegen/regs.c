@@ -15,6 +15,7 @@ struct interval {
 	vreg r;
 	u32 start, end;
 	bool across; /* a call lies strictly inside */
+	bool pinned; /* must not live on the stack */
 };
 
 struct scan {
@@ -166,10 +167,13 @@ static void spill(struct scan *s, struct interval *iv)
 	struct interval *victim = iv;
 
 	for (u32 k = 0; k < s->nactive; k++) {
-		s16 loc = s->f->loc[s->active[k]->r];
+		struct interval *a = s->active[k];
+		s16 loc = s->f->loc[a->r];
 
-		if (loc >= 0 && (pool & (1u << loc)) && s->active[k]->end > victim->end)
-			victim = s->active[k];
+		if (loc < 0 || !(pool & (1u << loc)) || a->pinned)
+			continue;
+		if (victim->pinned || a->end > victim->end)
+			victim = a;
 	}
 	if (victim != iv)
 		s->f->loc[iv->r] = s->f->loc[victim->r];
@@ -207,6 +211,8 @@ void ir_regs(struct ir_func *f, struct dt_arena *a)
 		f->loc[r] = IR_LOC_NONE;
 	find_intervals(&s);
 	mark_across(&s, a);
+	for (u32 k = 0; k < f->pinned.n; k++)
+		s.iv[f->pinned.v[k]].pinned = true;
 	find_hints(f);
 	for (vreg r = 1; r < nr; r++) {
 		const struct interval *iv = &s.iv[r];

@@ -20,6 +20,7 @@ static struct ir_func *begin(struct gen *g, const char *name, struct rt_body *b,
 	*saved = g->f;
 	g->f = ir_func_new(g->prog, name);
 	b->idx = ir_reg(g->f);
+	ir_pin(g->prog, g->f, b->idx);
 	b->ctx = ir_reg(g->f);
 	e = ir_emit(g->prog, g->f, IR_ENTRY);
 	e->nargs = 2;

@@ -69,7 +69,7 @@ static struct sval probe_string(struct gen *g, const struct dt_node *n)
 
 	if (only)
 		return literal(g, only, (u32)strlen(only));
-	u32 row = DT_ROUNDUP(bound, 8), size = row * g->set->at->nkeys;
+	u32 row = DT_ROUNDUP(bound, 8), size = row * g_table_rows(g->set->at);
 	u8 *table = dt_arena_alloc(g->arena, size);
 
 	for (u32 k = 0; k < g->set->probes.n; k++) {
@@ -80,7 +80,7 @@ static struct sval probe_string(struct gen *g, const struct dt_node *n)
 			memcpy(table + p->key * row, s, strlen(s) + 1);
 	}
 	struct mem m = g_rodata_mem(g, g_rodata(g, table, size, 8));
-	vreg p = e_alu(g, IR_ADD, m.p, e_alui(g, IR_MUL, g->key, row));
+	vreg p = e_alu(g, IR_ADD, m.p, e_alui(g, IR_MUL, g_key_index(g), row));
 
 	return (struct sval){ .m = { p, 0 }, .bound = bound };
 }
@@ -126,7 +126,7 @@ vreg g_copy_len(struct gen *g, struct mem dst, u32 size, struct mem src)
 /* v, but at most max (unsigned), in a form that the verifier understands. */
 vreg g_at_most(struct gen *g, vreg v, u32 max)
 {
-	vreg d = e_mov(g, v);
+	vreg d = e_bounded(g, v);
 	u32 ok = ir_label(g->f);
 
 	e_jcci(g, BPF_JLE, d, max, ok);
@@ -212,6 +212,7 @@ void g_slice(struct gen *g, struct mem dst, u32 size, struct sval src, vreg from
 {
 	u32 empty = ir_label(g->f), end = ir_label(g->f);
 
+	from = e_bounded(g, from);
 	e_jcci(g, BPF_JGE, from, src.bound, empty);
 	e_jcci(g, BPF_JSLE, count, 0, empty);
 	vreg n = e_alui(g, IR_ADD, g_at_most(g, count, size - 1), 1);
@@ -256,6 +257,9 @@ static into_f *subr_into(const struct dt_node *n)
 		return into_copyinstr;
 	case DT_S_STRJOIN:
 		return into_strjoin;
+	case DT_S_PATH:
+	case DT_S_ROOTPATH:
+		return g_into_path;
 	default:
 		return g_subr_str(n->subr->id) ? g_subr_str(n->subr->id)->into : NULL;
 	}
@@ -269,8 +273,11 @@ static into_f *producer(const struct dt_node *n)
 		return into_cond;
 	if (n->op == N_CALL && n->subr)
 		return subr_into(n);
-	if (n->op == N_BUILTIN && n->builtin->id == DT_B_EXECNAME)
+	if (n->op == N_BUILTIN &&
+	    (n->builtin->id == DT_B_EXECNAME || n->builtin->id == DT_B_THREADNAME))
 		return into_execname;
+	if (n->op == N_BUILTIN && n->builtin->id == DT_B_EXECARGS)
+		return g_into_execargs;
 	return NULL;
 }
 

@@ -385,7 +385,7 @@ static struct addr scratch(struct gen *g, const struct dt_node *size, vreg *dyn)
 	if (size->op == N_INT && size->val > 0 && size->val <= DT_SCRATCH_WINDOW) {
 		max = (u32)size->val;
 	} else {
-		*dyn = g_expr(g, size);
+		*dyn = e_bounded(g, g_expr(g, size));
 		g_fault_unless(g, BPF_JLE, *dyn, max, DTRACEFLT_NOSCRATCH, *dyn, size->loc);
 	}
 	return (struct addr){ .kind = ADDR_SAFE, .m = g_keep(g, max), .bound = max };

@@ -337,7 +337,7 @@ static struct addr index_addr(struct gen *g, const struct dt_node *n)
 	if (n->r->op == N_INT && (s64)n->r->val >= 0 &&
 	    (a.kind != ADDR_SAFE || (n->r->val + 1) * size <= a.bound))
 		return addr_add(a, n->r->val * size);
-	vreg i = g_expr(g, n->r);
+	vreg i = e_bounded(g, g_expr(g, n->r));
 
 	if (a.kind == ADDR_SAFE) {
 		u64 count = size ? a.bound / size : 0;
@@ -526,6 +526,12 @@ static void bit_unit(const struct dt_node *n, u64 *byte, u32 *size, u32 *shift)
 	}
 }
 
+static vreg take_bits(struct gen *g, const struct dt_node *n, vreg v, u32 shift)
+{
+	v = e_alui(g, IR_SHL, v, 64 - shift - n->bit_size);
+	return e_alui(g, dt_type_is_signed(n->type) ? IR_SAR : IR_SHR, v, 64 - n->bit_size);
+}
+
 static vreg load_bits(struct gen *g, const struct dt_node *n)
 {
 	u64 byte;
@@ -539,8 +545,7 @@ static vreg load_bits(struct gen *g, const struct dt_node *n)
 		a.kind = ADDR_KERN;
 	vreg v = g_load(g, addr_add(a, byte), dt_type_int(g->env->types, size, false), n->loc);
 
-	v = e_alui(g, IR_SHL, v, 64 - shift - n->bit_size);
-	return e_alui(g, dt_type_is_signed(n->type) ? IR_SAR : IR_SHR, v, 64 - n->bit_size);
+	return take_bits(g, n, v, shift);
 }
 
 static vreg self_load(struct gen *g, const struct dt_node *n)
@@ -604,7 +609,7 @@ static struct mem writable(struct gen *g, struct addr a, u32 size, struct dt_loc
 		return a.m;
 	}
 	vreg addr = e_addr(g, a.m), base = e_launder(g, e_addr(g, g_state_mem(g, g->scratch_base)));
-	vreg off = e_alu(g, IR_SUB, addr, base);
+	vreg off = e_bounded(g, e_alu(g, IR_SUB, addr, base));
 
 	/* The scratch behind the bound belongs to this program too: see SCRATCH_WINDOW in gen.h. */
 	g_fault_unless(g, BPF_JLE, off, g->this_size + DT_SCRATCH_WINDOW - size, DTRACEFLT_BADADDR, addr,
@@ -683,23 +688,24 @@ static void store_bits(struct gen *g, const struct dt_node *n, vreg v)
 	u32 size, shift;
 
 	bit_unit(n, &byte, &size, &shift);
-	struct mem m = mem_add(writable(g, g_addr(g, n->l), size, n->loc), (s64)byte);
+	struct mem m = writable(g, addr_add(g_addr(g, n->l), byte), size, n->loc);
 	vreg old = e_alu(g, IR_AND, e_ld(g, m, size), e_movi(g, (s64)~(ones << shift)));
 	vreg bits = e_alui(g, IR_SHL, e_alu(g, IR_AND, v, e_movi(g, (s64)ones)), shift);
 
 	e_st(g, m, size, e_alu(g, IR_OR, old, bits));
 }
 
-void g_store(struct gen *g, const struct dt_node *n, vreg v)
+vreg g_store(struct gen *g, const struct dt_node *n, vreg v)
 {
 	struct lval lv;
 
 	if (n->op == N_MEMBER && n->bit_size) {
 		store_bits(g, n, v);
-		return;
+		return take_bits(g, n, v, 0);
 	}
 	lv_resolve(g, n, &lv);
 	lv_store(g, &lv, v);
+	return v;
 }
 
 vreg g_modify(struct gen *g, const struct dt_node *n,
@@ -712,7 +718,7 @@ vreg g_modify(struct gen *g, const struct dt_node *n,
 		old = load_bits(g, n);
 		new = fn(g, old, arg);
 		store_bits(g, n, new);
-		return want_old ? old : new;
+		return want_old ? old : take_bits(g, n, new, 0);
 	}
 	lv_resolve(g, n, &lv);
 	if (lv.kind == LV_MEM) {

@@ -7,7 +7,7 @@
 
 #include "consume/consume.h"
 
-/* ---- values as numbers ----------------------------------------------------------------------------------------- */
+/* ---- values as numbers ----------------------------------------------------------------------- */
 
 typedef unsigned __int128 u128;
 
@@ -26,7 +26,7 @@ static u64 square_root(u128 v)
 
 static s64 divide(s64 v, s64 by)
 {
-	return by == -1 ? (s64)-(u64)v : by ? v / by : v;
+	return by == -1 ? (s64) - (u64)v : by ? v / by : v;
 }
 
 /* sqrt(average of squares - square of average), all of the normalized values */
@@ -62,7 +62,7 @@ s64 dt_agg_scalar(const dtrace_aggdata_t *d)
 	}
 }
 
-/* ---- columns ----------------------------------------------------------------------------------------------------- */
+/* ---- columns --------------------------------------------------------------------------------- */
 
 static int key_width(u32 size)
 {
@@ -98,7 +98,9 @@ static void put_key(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *i
 	}
 	switch (it->kind) {
 	case DT_D_NONE: break;
-	case DT_D_INT: dt_str_printf(out, " %*" PRId64, key_width(it->size), dt_item_int(it)); break;
+	case DT_D_INT:
+		dt_str_printf(out, " %*" PRId64, key_width(it->size), dt_item_int(it));
+		break;
 	case DT_D_UINT:
 		dt_str_printf(out, " %*" PRIu64, key_width(it->size), (u64)dt_item_int(it));
 		break;
@@ -120,10 +122,11 @@ static void put_value(dtrace_hdl_t *h, struct dt_str *out, const dtrace_aggdata_
 	if (dt_agg_is_dist(func))
 		dt_put_dist(h, out, d);
 	else
-		dt_str_printf(out, func == DTRACEAGG_STDDEV ? " %16" PRIu64 : " %16" PRId64, dt_agg_scalar(d));
+		dt_str_printf(out, func == DTRACEAGG_STDDEV ? " %16" PRIu64 : " %16" PRId64,
+			      dt_agg_scalar(d));
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 struct printing {
 	dtrace_hdl_t *h;
@@ -160,7 +163,8 @@ static int put_columns(struct printing *p, const dtrace_aggdata_t **data, int n)
 
 		put_value(p->h, p->out, data[i]);
 		mark_printed(data[i]);
-		if (piece(p, data[i], &own->dtagd_rec[own->dtagd_nrecs - 1], DTRACE_BUFDATA_AGGVAL) < 0)
+		if (piece(p, data[i], &own->dtagd_rec[own->dtagd_nrecs - 1], DTRACE_BUFDATA_AGGVAL) <
+		    0)
 			return -1;
 	}
 	dt_str_putc(p->out, '\n');
@@ -172,7 +176,8 @@ static int shown(struct dt_fmtargs *a, const dtrace_recdesc_t *rec, bool value)
 	struct printing *p = a->arg;
 
 	return piece(p, p->row, rec,
-		     (value ? DTRACE_BUFDATA_AGGVAL : DTRACE_BUFDATA_AGGKEY) | DTRACE_BUFDATA_AGGFORMAT);
+		     (value ? DTRACE_BUFDATA_AGGVAL : DTRACE_BUFDATA_AGGKEY) |
+			     DTRACE_BUFDATA_AGGFORMAT);
 }
 
 static int put_formatted(struct printing *p, const dtrace_aggdata_t **data, int n)

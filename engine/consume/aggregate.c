@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * aggregate.c - rows and sources (consume.h tells what they are): made, found, cleared, removed, shown.
+ * aggregate.c - rows and sources (consume.h tells what they are): made, found, cleared, removed,
+ * shown.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 
 bool dt_agg_is_dist(int func)
 {
-	return func == DTRACEAGG_QUANTIZE || func == DTRACEAGG_LQUANTIZE || func == DTRACEAGG_LLQUANTIZE;
+	return func == DTRACEAGG_QUANTIZE || func == DTRACEAGG_LQUANTIZE ||
+	       func == DTRACEAGG_LLQUANTIZE;
 }
 
 bool dt_agg_is_minmax(int func)
@@ -21,7 +23,7 @@ bool dt_agg_is_minmax(int func)
 	return func == DTRACEAGG_MIN || func == DTRACEAGG_MAX;
 }
 
-/* ---- hashing ---------------------------------------------------------------------------------------------- */
+/* ---- hashing --------------------------------------------------------------------------------- */
 
 static u64 mix(u64 a, u64 b)
 {
@@ -45,7 +47,7 @@ static u32 hash_key(u64 seed, const u8 *p, size_t n)
 	return (u32)(h ^ h >> 32);
 }
 
-/* ---- sources ------------------------------------------------------------------------------------------------ */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 struct dt_src *dt_agg_src(const struct dt_agg *a, u32 i)
 {
@@ -141,6 +143,7 @@ static struct dt_src *src_alloc(struct dt_agg *a)
 	}
 	memset(s, 0, a->stride);
 	s->used = true;
+	a->nused++;
 	return s;
 }
 
@@ -173,7 +176,8 @@ static void unchain(struct dt_agg *a, struct dt_src *s)
 		a->direct[row] = 0;
 		return;
 	}
-	for (at = &a->srctable[s->hash & (a->srctablesize - 1)]; *at != me; at = &dt_agg_src(a, *at - 1)->chain)
+	for (at = &a->srctable[s->hash & (a->srctablesize - 1)]; *at != me;
+	     at = &dt_agg_src(a, *at - 1)->chain)
 		;
 	*at = s->chain;
 }
@@ -197,11 +201,12 @@ void dt_src_free(struct dt_agg *a, struct dt_src *s)
 	leave_row(a, s);
 	unchain(a, s);
 	s->used = false;
+	a->nused--;
 	s->chain = a->freesrc;
 	a->freesrc = src_index(a, s) + 1;
 }
 
-/* ---- canonical keys: values that are shown alike are one -------------------------------------------- */
+/* ---- canonical keys: values that are shown alike are one ------------------------------------- */
 
 const char *dt_probe_text(dtrace_hdl_t *h, u32 id, enum dt_datakind kind)
 {
@@ -234,7 +239,8 @@ static bool canon_reach(struct dt_canon *c, u32 id)
 	return true;
 }
 
-/* The first probe seen with the same text.  When memory ends each is its own, which shows rows apart. */
+/* The first probe seen with the same text.  When memory ends each is its own, which shows rows
+ * apart. */
 static u32 canonical_probe(struct dt_aggs *as, enum dt_datakind kind, u32 id)
 {
 	struct dt_canon *c = &as->canon[kind - DT_D_PROBEPROV];
@@ -354,7 +360,7 @@ static void make_row_key(struct dt_aggs *as, const struct dt_agg *a, const struc
 	}
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static bool grow_rows(struct dt_agg *a)
 {
@@ -509,7 +515,7 @@ void dt_aggs_unwalk(struct dt_aggs *as)
 	}
 }
 
-/* ---- showing ------------------------------------------------------------------------------------------------ */
+/* ---- showing --------------------------------------------------------------------------------- */
 
 static void encode_key(struct dt_aggs *as, const struct dt_datum *d, const dtrace_recdesc_t *rec,
 		       const u8 *key, char *buf)
@@ -535,7 +541,8 @@ static u64 argument_word(const struct dt_agg *a)
 	return (u64)p[0] << 48 | (u64)(u16)p[1] << 32 | (u64)(u16)p[2] << 16 | (u16)p[3];
 }
 
-/* One-sided: whatever is below the lowest order of magnitude, and what is negative, in the first bucket. */
+/* One-sided: whatever is below the lowest order of magnitude, and what is negative, in the first
+ * bucket. */
 static void encode_llquantize(const struct dt_agg *a, const u64 *v, u64 *to)
 {
 	u32 middle = a->spec->nbuckets / 2;
@@ -578,7 +585,7 @@ void dt_row_encode(struct dt_aggs *as, const struct dt_agg *a, const struct dt_r
 		value[0] = argument_word(a);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static u32 kernel_words(int func)
 {
@@ -614,11 +621,13 @@ static bool spec_makes_sense(const struct dt_agg *a)
 	const dtrace_recdesc_t *rec = s->desc.dtagd_rec;
 	bool dist = dt_agg_is_dist(s->func), hash = s->store == DT_AGG_HASH;
 
-	if (s->desc.dtagd_nrecs != (int)s->nkeys + 2 || (dist && !s->nbuckets) || (dist && hash && s->bucket_off < 0))
+	if (s->desc.dtagd_nrecs != (int)s->nkeys + 2 || (dist && !s->nbuckets) ||
+	    (dist && hash && s->bucket_off < 0))
 		return false;
 	if (s->nwords != (!dist ? kernel_words(s->func) : hash ? 1 : s->nbuckets))
 		return false;
-	if (hash && (!fits(s->cpu_off, 4, s->keysize) || (s->bucket_off >= 0 && !fits((u32)s->bucket_off, 4, s->keysize))))
+	if (hash && (!fits(s->cpu_off, 4, s->keysize) ||
+		     (s->bucket_off >= 0 && !fits((u32)s->bucket_off, 4, s->keysize))))
 		return false;
 	if (s->func == DTRACEAGG_QUANTIZE && s->nbuckets != DTRACE_QUANTIZE_NBUCKETS)
 		return false;
@@ -664,14 +673,15 @@ static int agg_init(dtrace_hdl_t *h, struct dt_agg *a, const struct dt_aggspec *
 	value = &spec->desc.dtagd_rec[spec->desc.dtagd_nrecs - 1];
 	a->value_off = value->dtrd_offset;
 	a->value_size = value->dtrd_size;
-	a->words = dt_agg_is_dist(spec->func)   ? spec->nbuckets :
+	a->words = dt_agg_is_dist(spec->func)                                  ? spec->nbuckets :
 		   dt_agg_is_minmax(spec->func) || spec->func == DTRACEAGG_SUM ? 1 :
-						  spec->nwords;
+										 spec->nwords;
 	a->keylen = spec->keysize;
 	a->srckey = spec->store == DT_AGG_HASH ? spec->keysize : 4;
 	a->stride = DT_ROUNDUP(sizeof(struct dt_src) + (size_t)spec->nwords * 8 + a->srckey, 8);
 	if (!spec_makes_sense(a))
-		return dt_fail(&h->err, EDT_BADAGG, "aggregation '@%s': its layout makes no sense", spec->name);
+		return dt_fail(&h->err, EDT_BADAGG, "aggregation '@%s': its layout makes no sense",
+			       spec->name);
 	if (spec->store != DT_AGG_HASH)
 		a->direct = calloc(DT_MAX(rows, 1u), sizeof(*a->direct));
 	if ((spec->store != DT_AGG_HASH && !a->direct) ||

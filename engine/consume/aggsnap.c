@@ -2,9 +2,9 @@
 /*
  * aggsnap.c - a snapshot: what the kernel has gathered since the last one is added to the rows.
  *
- * Reading destroys nothing.  Keys whose row was removed and that gather nothing any more are taken out of the
- * kernel's hash, so that a long run with changing keys does not fill it; looking and deleting is one step
- * there, and what had come in meanwhile is counted.
+ * Reading destroys nothing.  Keys whose row was removed and that gather nothing any more are taken
+ * out of the kernel's hash before they fill it in a long run with changing keys; looking and
+ * deleting is one step there, and what had come in meanwhile is counted.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -16,13 +16,14 @@
 #define BATCH_BYTES (1u << 20)
 #define BATCH_LEAST 64u
 #define BATCH_MOST 16384u
-#define BATCH_LIMIT (1u << 24) /* entries of one bucket of a hash: beyond this something is broken */
+#define BATCH_LIMIT \
+	(1u << 24) /* entries of one bucket of a hash: beyond this something is broken */
 
-/* ---- values of many CPUs -> one ---------------------------------------------------------------------------- */
+/* ---- values of many CPUs -> one -------------------------------------------------------------- */
 
 static bool better(const struct dt_agg *a, u64 v, u64 than)
 {
-	return a->spec->func == DTRACEAGG_MIN ? (s64)v < (s64)than : (s64)v > (s64)than;
+	return a->spec->func == DTRACEAGG_MIN ? (s64)v<(s64)than : (s64)v>(s64) than;
 }
 
 static u64 load(const u64 *p)
@@ -51,7 +52,7 @@ static void merge(const struct dt_agg *a, u64 *to, const u64 *v)
 		to[3]++;
 }
 
-/* ---- one source's value -> its row -------------------------------------------------------------------------- */
+/* ---- one source's value -> its row ----------------------------------------------------------- */
 
 static bool is_nothing(const u64 *v, u32 n)
 {
@@ -84,7 +85,7 @@ static void add_words(const struct dt_agg *a, struct dt_row *r, const struct dt_
 	if (a->spec->func != DTRACEAGG_STDDEV)
 		return;
 	delta = cur[2] - last[2];
-	r->v[3] -= cur[2] < last[2]; /* borrow of the difference */
+	r->v[3] -= cur[2] < last[2];        /* borrow of the difference */
 	r->v[3] += before + delta < before; /* carry of the sum */
 }
 
@@ -117,7 +118,8 @@ static int take(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s, const u6
 	return 0;
 }
 
-/* A key is in the kernel a moment before its first value is; weighted distributions may stay zero, and are. */
+/* A key is in the kernel a moment before its first value is; weighted distributions may stay
+ * zero, and are. */
 static bool is_worth_a_row(const struct dt_agg *a, const u64 *cur)
 {
 	return (dt_agg_is_dist(a->spec->func) && !a->direct) || !is_nothing(cur, a->spec->nwords);
@@ -137,13 +139,14 @@ static int take_key(struct dt_aggs *as, struct dt_agg *a, const void *key, const
 	return take(as, a, s, cur, true);
 }
 
-/* ---- cells ------------------------------------------------------------------------------------------------------- */
+/* ---- cells ----------------------------------------------------------------------------------- */
 
 static u64 *cell(const struct dt_aggs *as, const struct dt_agg *a, int cpu, u32 row)
 {
 	u8 *state = dt_live_state(as->h->live, cpu);
 
-	return state ? (u64 *)(void *)(state + a->spec->off + (size_t)row * a->spec->nwords * 8) : NULL;
+	return state ? (u64 *)(void *)(state + a->spec->off + (size_t)row * a->spec->nwords * 8) :
+		       NULL;
 }
 
 static int snap_cells(struct dt_aggs *as, struct dt_agg *a)
@@ -164,7 +167,7 @@ static int snap_cells(struct dt_aggs *as, struct dt_agg *a)
 	return 0;
 }
 
-/* ---- hashes ------------------------------------------------------------------------------------------------------- */
+/* ---- hashes ---------------------------------------------------------------------------------- */
 
 static int map_fd(const struct dt_aggs *as, const struct dt_agg *a)
 {
@@ -173,10 +176,12 @@ static int map_fd(const struct dt_aggs *as, const struct dt_agg *a)
 
 static int map_failed(const struct dt_aggs *as, const struct dt_agg *a)
 {
-	return dt_fail(&as->h->err, EDT_BPF, "reading aggregation '@%s': %s", a->spec->name, dt_errstr(errno));
+	return dt_fail(&as->h->err, EDT_BPF, "reading aggregation '@%s': %s", a->spec->name,
+		       dt_errstr(errno));
 }
 
-/* One CPU's value of one key: the CPU's number is part of the kernel's key, behind what is shown. */
+/* One CPU's value of one key: the CPU's number is part of the kernel's key, behind what is
+ * shown. */
 static int take_entry(struct dt_aggs *as, struct dt_agg *a, const u8 *key, const void *value)
 {
 	u32 bucket = 0;
@@ -206,7 +211,8 @@ static bool reserve(u8 **p, size_t *have, size_t want)
 static int take_batch(struct dt_aggs *as, struct dt_agg *a, u32 n, size_t value)
 {
 	for (u32 i = 0; i < n; i++)
-		if (take_entry(as, a, as->keys + (size_t)i * a->spec->keysize, as->values + i * value) < 0)
+		if (take_entry(as, a, as->keys + (size_t)i * a->spec->keysize,
+			       as->values + i * value) < 0)
 			return -1;
 	return 0;
 }
@@ -215,7 +221,8 @@ static int take_batch(struct dt_aggs *as, struct dt_agg *a, u32 n, size_t value)
 static int snap_batches(struct dt_aggs *as, struct dt_agg *a)
 {
 	size_t value = (size_t)a->spec->nwords * 8, entry = a->spec->keysize + value;
-	u32 most = (u32)DT_MAX(DT_MIN(BATCH_BYTES / entry, (size_t)BATCH_MOST), (size_t)BATCH_LEAST), n;
+	u32 most = (u32)DT_MAX(DT_MIN(BATCH_BYTES / entry, (size_t)BATCH_MOST), (size_t)BATCH_LEAST),
+	    n;
 	u64 token = 0;
 	bool first = true;
 	int err;
@@ -225,8 +232,8 @@ static int snap_batches(struct dt_aggs *as, struct dt_agg *a)
 		    !reserve(&as->values, &as->values_size, most * value))
 			return dt_set_errno(as->h, EDT_NOMEM);
 		n = most;
-		err = bpf_map_lookup_batch(map_fd(as, a), first ? NULL : &token, &token, as->keys, as->values,
-					   &n, NULL);
+		err = bpf_map_lookup_batch(map_fd(as, a), first ? NULL : &token, &token, as->keys,
+					   as->values, &n, NULL);
 		if (err && errno == ENOSPC && most < BATCH_LIMIT) { /* one bucket has more than that */
 			most *= 2;
 			continue;
@@ -290,10 +297,15 @@ void dt_src_retire(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s)
 	dt_src_free(a, s);
 }
 
-/* Sources that had no row before this snapshot and got none by it. */
+#define CROWDED 8 /* deleting begins when the map is full to this fraction */
+
+/* Sources that had no row before this snapshot and got none by it.  While there is room they may
+ * stay: programs find their keys again instead of making them anew. */
 static void retire_idle(struct dt_aggs *as, struct dt_agg *a)
 {
-	for (u32 i = 0; a->ndetached && i < a->nsrcs; i++) {
+	u32 enough = as->o->maps[a->spec->map].max_entries / CROWDED;
+
+	for (u32 i = 0; a->ndetached && a->nused > enough && i < a->nsrcs; i++) {
 		struct dt_src *s = dt_agg_src(a, i);
 
 		if (s->used && !s->row && s->idle)
@@ -312,7 +324,7 @@ static int snap_hash(struct dt_aggs *as, struct dt_agg *a)
 	return err;
 }
 
-/* ---- min, max -------------------------------------------------------------------------------------------------------- */
+/* ---- min, max -------------------------------------------------------------------------------- */
 
 void dt_src_reset(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s)
 {
@@ -333,7 +345,7 @@ void dt_src_reset(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s)
 	}
 }
 
-/* ---- all ---------------------------------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 int dtrace_aggregate_snap(dtrace_hdl_t *h)
 {

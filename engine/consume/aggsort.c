@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * aggsort.c - walks over rows: unsorted, sorted by value, key and variable in every combination, and joined.
+ * aggsort.c - walks over rows: unsorted, sorted by value, key and variable in every combination,
+ * and joined.
  *
- * A walk takes its rows first, so that callbacks may do what they like: rows removed meanwhile are stepped over.
+ * A walk takes its rows first, so that callbacks may do what they like: rows removed meanwhile are
+ * stepped over.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -10,16 +12,16 @@
 
 #include "consume/consume.h"
 
-/* ---- what rows are sorted by -------------------------------------------------------------------------------- */
+/* ---- what rows are sorted by ----------------------------------------------------------------- */
 
 enum by { BY_NONE, BY_VAR, BY_VALUE, BY_KEY };
 
 struct order {
 	struct dt_aggs *as;
 	enum by by[3];
-	bool reverse;     /* all of it */
-	bool reverse_vk;  /* values and keys, not variables */
-	int keypos;       /* the key to begin with */
+	bool reverse;    /* all of it */
+	bool reverse_vk; /* values and keys, not variables */
+	int keypos;      /* the key to begin with */
 };
 
 /* A row with its value as a number. long double holds any 64-bit integer exactly. */
@@ -88,7 +90,7 @@ static void weigh(struct elem *e)
 
 #define CMP(a, b) ((a) < (b) ? -1 : (a) > (b))
 
-/* ---- comparing keys ---------------------------------------------------------------------------------------- */
+/* ---- comparing keys -------------------------------------------------------------------------- */
 
 static struct dt_item key_item(const struct dt_row *r, u32 i)
 {
@@ -181,7 +183,7 @@ static int cmp_keys(const struct order *o, const struct dt_row *l, const struct 
 	return CMP(l->agg->spec->nkeys, r->agg->spec->nkeys);
 }
 
-/* ---- comparing rows ----------------------------------------------------------------------------------------- */
+/* ---- comparing rows -------------------------------------------------------------------------- */
 
 static int cmp_value(const struct elem *l, const struct elem *r)
 {
@@ -207,7 +209,7 @@ static int cmp_elem(const void *lp, const void *rp, void *arg)
 	return o->reverse ? -c : c;
 }
 
-/* ---- walking --------------------------------------------------------------------------------------------------- */
+/* ---- walking --------------------------------------------------------------------------------- */
 
 struct walk {
 	struct dt_aggs *as;
@@ -235,7 +237,8 @@ static bool collect(struct walk *w, const struct dt_agg *a, u32 pos, bool weighe
 	return true;
 }
 
-static void view_init(struct dt_aggview *view, struct dt_aggs *as, struct dt_agg *a, struct dt_row *r, char *buf)
+static void view_init(struct dt_aggview *view, struct dt_aggs *as, struct dt_agg *a,
+		      struct dt_row *r, char *buf)
 {
 	*view = (struct dt_aggview){
 		.data = { .dtada_handle = as->h,
@@ -340,7 +343,7 @@ int dt_agg_walk(dtrace_hdl_t *h, u32 agg, enum dt_aggorder order, dtrace_aggrega
 	return walk(h, agg, order == DT_ORDER_ANY ? NULL : &o, f, arg);
 }
 
-/* ---- the public walks ----------------------------------------------------------------------------------------- */
+/* ---- the public walks ------------------------------------------------------------------------ */
 
 int dtrace_aggregate_walk(dtrace_hdl_t *h, dtrace_aggregate_f *f, void *arg)
 {
@@ -366,12 +369,12 @@ int dtrace_aggregate_walk_sorted(dtrace_hdl_t *h, dtrace_aggregate_f *f, void *a
 	return walk(h, -1, &o, f, arg);
 }
 
-#define SORTED_WALK(name, back, ...)                                              \
+#define SORTED_WALK(name, back, ...) \
 	int dtrace_aggregate_walk_##name(dtrace_hdl_t *h, dtrace_aggregate_f *f, void *arg) \
-	{                                                                         \
-		struct order o = { .by = { __VA_ARGS__ }, .reverse = back };      \
-                                                                                  \
-		return walk(h, -1, &o, f, arg);                                   \
+	{ \
+		struct order o = { .by = { __VA_ARGS__ }, .reverse = back }; \
+\
+		return walk(h, -1, &o, f, arg); \
 	}
 
 SORTED_WALK(keysorted, false, BY_VAR, BY_KEY, BY_VALUE)
@@ -383,7 +386,7 @@ SORTED_WALK(valrevsorted, true, BY_VAR, BY_VALUE, BY_KEY)
 SORTED_WALK(keyvarrevsorted, true, BY_KEY, BY_VAR, BY_VALUE)
 SORTED_WALK(valvarrevsorted, true, BY_VALUE, BY_KEY, BY_VAR)
 
-/* ---- joined: rows with equal keys of several aggregations side by side ----------------------------- */
+/* ---- joined: rows with equal keys of several aggregations side by side ----------------------- */
 
 struct bundle {
 	struct elem *first; /* one of its rows stands for the key */
@@ -491,7 +494,8 @@ static int visit_bundles(struct join *j, dtrace_aggregate_walk_joined_f *f, void
 	return 0;
 }
 
-static int join(dtrace_hdl_t *h, struct dt_agg **aggs, u32 n, dtrace_aggregate_walk_joined_f *f, void *arg)
+static int join(dtrace_hdl_t *h, struct dt_agg **aggs, u32 n, dtrace_aggregate_walk_joined_f *f,
+		void *arg)
 {
 	struct join j = { .as = h->aggs, .aggs = aggs, .n = n, .order = order_of_options(h) };
 	struct walk w = { .as = h->aggs };
@@ -544,7 +548,8 @@ static int call_joined(const dtrace_aggdata_t *d, void *arg)
 	return s->f(&d, 1, s->arg);
 }
 
-int dt_aggs_walk(dtrace_hdl_t *h, const u32 *which, u32 n, dtrace_aggregate_walk_joined_f *f, void *arg)
+int dt_aggs_walk(dtrace_hdl_t *h, const u32 *which, u32 n, dtrace_aggregate_walk_joined_f *f,
+		 void *arg)
 {
 	struct order o = order_of_options(h);
 	_cleanup_free_ dtrace_aggvarid_t *vars = NULL;

@@ -23,7 +23,7 @@
 #include "api/handle.h"
 #include "base/fmt.h"
 
-/* ---- one datum, wherever it came from --------------------------------------------------------- */
+/* ---- one datum, wherever it came from -------------------------------------------------------- */
 
 struct dt_item {
 	enum dt_datakind kind;
@@ -33,9 +33,9 @@ struct dt_item {
 };
 /* The datum of a record or key; base is dtpda_data or dtada_data. */
 struct dt_item dt_item_of(const dtrace_recdesc_t *rec, const char *base);
-s64 dt_item_int(const struct dt_item *it);       /* by size and sign; 0 for what is no integer */
+s64 dt_item_int(const struct dt_item *it);         /* by size and sign; 0 for what is no integer */
 u64 dt_item_word(const struct dt_item *it, u32 n); /* the n-th u64; 0 beyond the end */
-size_t dt_item_strlen(const struct dt_item *it); /* bytes before the NUL or the end */
+size_t dt_item_strlen(const struct dt_item *it);   /* bytes before the NUL or the end */
 bool dt_item_is_text(const struct dt_item *it);
 
 /* Processes looked at in one pass: each once is enough. */
@@ -43,7 +43,7 @@ struct dt_learnt {
 	pid_t v[64];
 };
 
-/* ---- ring.c --------------------------------------------------------------------------------------- */
+/* ---- ring.c ---------------------------------------------------------------------------------- */
 
 /* Where the reader stands in one CPU's ring during a pass. */
 struct dt_cursor {
@@ -51,10 +51,10 @@ struct dt_cursor {
 	u8 *data;
 	u64 cap;
 	u32 slack; /* bytes behind cap that a record may run into */
-	u64 pos;  /* bytes read, this pass's included */
-	u64 head; /* as seen when the pass began */
-	u64 done; /* what tail was last set to */
-	u64 ts;   /* of the record at pos */
+	u64 pos;   /* bytes read, this pass's included */
+	u64 head;  /* as seen when the pass began */
+	u64 done;  /* what tail was last set to */
+	u64 ts;    /* of the record at pos */
 	int cpu;
 	/* flow.c */
 	u32 last_epid, last_probe;
@@ -62,10 +62,11 @@ struct dt_cursor {
 };
 
 enum dt_peek { DT_PEEK_NONE, DT_PEEK_RECORD, DT_PEEK_CORRUPT };
-/* Begin a pass: look at head.  False when there is nothing to read; -1-like damage shows at the first peek. */
+/* Begin a pass: look at head.  False when there is nothing to read; damage shows at the
+ * first peek. */
 bool dt_cursor_begin(struct dt_cursor *c);
-/* The record at pos, when it is complete and makes sense; discarded ones are stepped over. max: largest
- * possible size. */
+/* The record at pos, when it is complete and makes sense; discarded ones are stepped over. max:
+ * largest possible size. */
 enum dt_peek dt_cursor_peek(struct dt_cursor *c, u32 max, struct dt_rec_hdr **rec);
 /* Step over the record that peek gave, size bytes; gives room back now and then. */
 void dt_cursor_step(struct dt_cursor *c, u32 size);
@@ -83,22 +84,22 @@ void dt_merge_push(struct dt_merge *m, struct dt_cursor *c);
 void dt_merge_fix_top(struct dt_merge *m); /* the top's ts has grown */
 void dt_merge_pop(struct dt_merge *m);
 
-/* ---- drain.c ----------------------------------------------------------------------------------------- */
+/* ---- drain.c --------------------------------------------------------------------------------- */
 
 struct dt_consumer {
 	dtrace_hdl_t *h;
 	int ncpus;
-	struct dt_cursor *cursors;   /* per CPU; ring NULL: none */
+	struct dt_cursor *cursors; /* per CPU; ring NULL: none */
 	struct dt_merge merge;
 	dtrace_probedesc_t **pdescs; /* by probe id, made when first seen */
 	u32 npdescs;
-	char *shown;                 /* the record laid out for callbacks */
-	bool *has_pid;               /* by epid - 1: some datum names a process */
+	char *shown;   /* the record laid out for callbacks */
+	bool *has_pid; /* by epid - 1: some datum names a process */
 	struct dt_learnt learnt;
-	struct dt_str text;          /* on its way to a FILE */
+	struct dt_str text; /* on its way to a FILE */
 	bool busy;
-	bool begun;                  /* BEGIN's ring has been read */
-	bool snapped;                /* aggregations are fresh enough for this pass */
+	bool begun;   /* BEGIN's ring has been read */
+	bool snapped; /* aggregations are fresh enough for this pass */
 	/* drops already told, per CPU and kind */
 	struct dt_told {
 		u64 principal, agg;
@@ -107,21 +108,24 @@ struct dt_consumer {
 };
 /* An unknown id gives an empty description; NULL when memory ends. */
 dtrace_probedesc_t *dt_consumer_pdesc(struct dt_consumer *c, u32 id);
-/* What acts on aggregations wants to see them as they are, not as they were when aggrate last passed: one
- * snapshot per pass.  0 or -1. */
+/* What acts on aggregations wants to see them as they are, not as they were when aggrate last
+ * passed: one snapshot per pass.  0 or -1. */
 int dt_consumer_freshen(dtrace_hdl_t *h);
 
-/* ---- flow.c ---------------------------------------------------------------------------------------------- */
-/* Fill flow, prefix and indent of pd for the record of epid at the cursor; next: the record behind it or NULL. */
-void dt_flow_before(struct dt_cursor *c, dtrace_probedata_t *pd, u32 epid, const struct dt_rec_hdr *next);
+/* ---- flow.c ---------------------------------------------------------------------------------- */
+/* Fill flow, prefix and indent of pd for the record of epid at the cursor; next: the record
+ * behind it or NULL. */
+void dt_flow_before(struct dt_cursor *c, dtrace_probedata_t *pd, u32 epid,
+		    const struct dt_rec_hdr *next);
 void dt_flow_after(struct dt_cursor *c, const dtrace_probedata_t *pd, u32 epid);
 
-/* ---- drops.c --------------------------------------------------------------------------------------------- */
+/* ---- drops.c --------------------------------------------------------------------------------- */
 /* A record with epid 0: hand it to the error handler.  0, -1 (EDT_ERRABORT). */
 int dt_fault_record(struct dt_consumer *c, int cpu, const struct dt_rec_hdr *rec);
 
-/* ---- out.c ----------------------------------------------------------------------------------------------- */
-/* Text is added to what dt_out() gives and sent on its way by dt_out_end().  NULL: EDT_NOBUFFERED. */
+/* ---- out.c ----------------------------------------------------------------------------------- */
+/* Text is added to what dt_out() gives and sent on its way by dt_out_end().  NULL:
+ * EDT_NOBUFFERED. */
 struct dt_str *dt_out(dtrace_hdl_t *h, FILE *fp);
 int dt_out_end(dtrace_hdl_t *h, FILE *fp, struct dt_str *out);
 void dt_put_spaces(struct dt_str *out, size_t n);
@@ -130,7 +134,7 @@ void dt_put_padded(struct dt_str *out, const char *s, size_t n, u32 width, bool 
 void dt_put_u64(struct dt_str *out, u64 v);
 void dt_put_s64(struct dt_str *out, s64 v);
 
-/* ---- stack.c --------------------------------------------------------------------------------------------- */
+/* ---- stack.c --------------------------------------------------------------------------------- */
 /* STACK and USTACK: a newline, then a line per frame. */
 void dt_put_stack(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it, u32 indent);
 /* SYM, MOD, USYM, UMOD, UADDR: name only, without padding. */
@@ -141,12 +145,12 @@ void dt_put_uaddr(dtrace_hdl_t *h, struct dt_str *out, pid_t pid, u64 addr);
 void dt_learn(dtrace_hdl_t *h, struct dt_learnt *seen, const struct dt_item *it);
 bool dt_kind_has_pid(enum dt_datakind kind);
 
-/* ---- print.c --------------------------------------------------------------------------------------------- */
+/* ---- print.c --------------------------------------------------------------------------------- */
 void dt_put_hexdump(struct dt_str *out, const void *p, size_t n);
 
-/* ---- printf.c -------------------------------------------------------------------------------------------- */
-/* What a format takes its arguments from: records (or an aggregation's keys), and results of aggregations for
- * %@. */
+/* ---- printf.c -------------------------------------------------------------------------------- */
+/* What a format takes its arguments from: records (or an aggregation's keys), and results of
+ * aggregations for %@. */
 struct dt_fmtargs {
 	const char *base;
 	const dtrace_recdesc_t *rec;
@@ -159,48 +163,49 @@ struct dt_fmtargs {
 };
 int dt_format(dtrace_hdl_t *h, struct dt_str *out, const struct dt_fmt *f, struct dt_fmtargs *a);
 
-/* ---- aggregations ---------------------------------------------------------------------------------------- */
+/* ---- aggregations ---------------------------------------------------------------------------- */
 
 /*
- * A row is what the user sees: one per set of shown keys.  A source is what the kernel has: one hash entry (of a
- * distribution, one bucket) or one cell.  Several sources may feed one row.  Kernel values only ever
- * grow; a source remembers what was last seen, a snapshot adds the difference to the row.  So reading
- * destroys nothing, clearing a row is free, and nothing is lost or counted twice.
+ * A row is what the user sees: one per set of shown keys.  A source is what the kernel has: one
+ * hash entry (of a distribution, one bucket) or one cell.  Several sources may feed one row.
+ * Kernel values only ever grow; a source remembers what was last seen, a snapshot adds the
+ * difference to the row.  So reading destroys nothing, clearing a row is free, and nothing is lost
+ * or counted twice.
  *
  * min and max do not add up: the row takes the better value, and clearing resets the kernel's.
  */
 struct dt_agg;
 struct dt_row {
 	struct dt_agg *agg;
-	struct dt_row *chain;        /* in its bucket of the row table */
-	struct dt_row *dead_next;    /* removed while a walk was under way */
+	struct dt_row *chain;     /* in its bucket of the row table */
+	struct dt_row *dead_next; /* removed while a walk was under way */
 	u32 hash;
-	u32 index;                   /* in agg->rows */
-	u32 src;                     /* first of its sources + 1 */
-	bool has;                    /* min, max: there is a value */
+	u32 index; /* in agg->rows */
+	u32 src;   /* first of its sources + 1 */
+	bool has;  /* min, max: there is a value */
 	bool dead;
 	u64 normal;
-	u8 *key;                     /* agg->keylen bytes: the kernel's key without bucket, canonical */
-	u64 v[];                     /* agg->words */
+	u8 *key; /* agg->keylen bytes: the kernel's key without bucket, canonical */
+	u64 v[]; /* agg->words */
 };
 
 struct dt_src {
 	u32 hash;
-	u32 chain;    /* next in its bucket + 1 */
-	u32 sibling;  /* next source of the same row + 1 */
+	u32 chain;          /* next in its bucket + 1 */
+	u32 sibling;        /* next source of the same row + 1 */
 	struct dt_row *row; /* NULL: was removed, nothing new since */
 	bool used;
 	bool idle; /* the last snapshot found nothing new */
-	/* then: u64 last[nwords], key bytes */
+		   /* then: u64 last[nwords], key bytes */
 };
 
 struct dt_agg {
 	const struct dt_aggspec *spec;
-	dtrace_aggdesc_t desc; /* flags are ours to change */
-	u32 words;    /* u64 words of a row's value */
-	u32 keylen;   /* bytes of a row's key */
+	dtrace_aggdesc_t desc;     /* flags are ours to change */
+	u32 words;                 /* u64 words of a row's value */
+	u32 keylen;                /* bytes of a row's key */
 	u32 value_off, value_size; /* in the shown data */
-	u64 *thresholds; /* llquantize: spec->nbuckets / 2 of them */
+	u64 *thresholds;           /* llquantize: spec->nbuckets / 2 of them */
 	u32 nthresholds;
 	/* rows */
 	struct dt_row **rows;
@@ -213,6 +218,7 @@ struct dt_agg {
 	u32 nsrcs, capsrcs, freesrc; /* freesrc + 1 */
 	u32 *srctable;
 	u32 srctablesize;
+	u32 nused;     /* sources in use */
 	u32 ndetached; /* sources without a row, whose keys are still in the kernel's hash */
 	u32 *direct;   /* CELL, DENSE: source + 1 of each row */
 	u32 srckey;    /* bytes of a source's key */
@@ -231,7 +237,7 @@ struct dt_aggs {
 	struct dt_agg *v;
 	u32 n;
 	int ncpus;
-	u64 seed;       /* of hashes: keys are chosen by traced processes */
+	u64 seed; /* of hashes: keys are chosen by traced processes */
 	int walking;
 	struct dt_row *dead;
 	struct dt_canon canon[4]; /* provider, module, function, name */
@@ -240,9 +246,9 @@ struct dt_aggs {
 	/* batch reading */
 	u8 *keys, *values;
 	size_t keys_size, values_size;
-	u64 *merged;    /* one value, all CPUs together */
-	u64 *one;       /* one value of each CPU */
-	u8 *rowkey;     /* scratch: a canonical key */
+	u64 *merged; /* one value, all CPUs together */
+	u64 *one;    /* one value of each CPU */
+	u8 *rowkey;  /* scratch: a canonical key */
 	struct dt_learnt learnt;
 };
 
@@ -264,7 +270,8 @@ struct dt_row *dt_src_row(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s
 void dt_row_clear(struct dt_aggs *as, struct dt_row *r);
 void dt_row_remove(struct dt_aggs *as, struct dt_row *r);
 void dt_aggs_unwalk(struct dt_aggs *as); /* a walk has ended: free rows removed meanwhile */
-/* Keys and value as libdtrace shows them, at buf (desc.dtagd_size bytes).  r NULL: a value of zeros. */
+/* Keys and value as libdtrace shows them, at buf (desc.dtagd_size bytes).  r NULL: a value of
+ * zeros. */
 void dt_row_encode(struct dt_aggs *as, const struct dt_agg *a, const struct dt_row *r, char *buf);
 /* The text of a key that names a property of probe id. */
 const char *dt_probe_text(dtrace_hdl_t *h, u32 id, enum dt_datakind kind);
@@ -283,7 +290,8 @@ static inline const struct dt_aggview *dt_view_of(const dtrace_aggdata_t *d)
 /* aggsnap.c */
 /* min, max: what the kernel holds is of no interest any more. */
 void dt_src_reset(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s);
-/* The same for a source whose row was removed.  Values that were not seen yet become a new row.  Frees s. */
+/* The same for a source whose row was removed.  Values that were not seen yet become a new row.
+ * Frees s. */
 void dt_src_retire(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s);
 
 /* aggsort.c */
@@ -291,7 +299,8 @@ enum dt_aggorder { DT_ORDER_ANY, DT_ORDER_UP, DT_ORDER_DOWN };
 /* Rows of one aggregation, by value. */
 int dt_agg_walk(dtrace_hdl_t *h, u32 agg, enum dt_aggorder order, dtrace_aggregate_f *f, void *arg);
 /* Rows of the aggregations of an action in printing order: one alone, or joined by their keys. */
-int dt_aggs_walk(dtrace_hdl_t *h, const u32 *aggs, u32 n, dtrace_aggregate_walk_joined_f *f, void *arg);
+int dt_aggs_walk(dtrace_hdl_t *h, const u32 *aggs, u32 n, dtrace_aggregate_walk_joined_f *f,
+		 void *arg);
 
 /* aggprint.c */
 int dt_printa(dtrace_hdl_t *h, FILE *fp, const struct dt_aggact *act);

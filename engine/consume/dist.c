@@ -14,16 +14,16 @@
 
 struct dist {
 	const struct dt_agg *agg;
-	const u64 *v;       /* all buckets, negative ones too */
-	u32 first, last;    /* buckets that may be shown */
+	const u64 *v;             /* all buckets, negative ones too */
+	u32 first, last;          /* buckets that may be shown */
 	u32 quiet_from, quiet_to; /* shown when there is nothing */
-	bool mirrored;      /* llquantize with negative values */
+	bool mirrored;            /* llquantize with negative values */
 	s64 normal;
 	long double total;
 	bool positive, negative; /* counts: weights may be below zero */
 };
 
-/* ---- names of buckets --------------------------------------------------------------------------------------- */
+/* ---- names of buckets ------------------------------------------------------------------------ */
 
 static void name_quantize(const struct dist *d, u32 b, char *buf, size_t n)
 {
@@ -55,7 +55,7 @@ static void name_llquantize(const struct dist *d, u32 b, char *buf, size_t n)
 		snprintf(buf, n, b == 0 ? "<= -%" PRIu64 : "-%" PRIu64, t[middle - b - 1]);
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static long double magnitude(s64 v)
 {
@@ -98,7 +98,7 @@ static void put_bar(struct dt_str *out, const struct dist *d, s64 v)
 
 static s64 normalized(s64 v, s64 normal)
 {
-	return normal == -1 ? (s64)-(u64)v : v / normal;
+	return normal == -1 ? (s64) - (u64)v : v / normal;
 }
 
 static void put_row(struct dt_str *out, const struct dist *d, u32 b,
@@ -112,7 +112,7 @@ static void put_row(struct dt_str *out, const struct dist *d, u32 b,
 	dt_str_printf(out, " %-9" PRId64 "\n", normalized((s64)d->v[b], d->normal));
 }
 
-/* ---- what is to be shown ------------------------------------------------------------------------------------- */
+/* ---- what is to be shown --------------------------------------------------------------------- */
 
 static void narrow(struct dist *d)
 {
@@ -165,7 +165,8 @@ static void limits(struct dist *d)
 void dt_put_dist(dtrace_hdl_t *h, struct dt_str *out, const dtrace_aggdata_t *data)
 {
 	const struct dt_aggview *view = dt_view_of(data);
-	struct dist d = { .agg = view->agg, .normal = data->dtada_normal ? (s64)data->dtada_normal : 1 };
+	struct dist d = { .agg = view->agg,
+			  .normal = data->dtada_normal ? (s64)data->dtada_normal : 1 };
 	_cleanup_free_ u64 *zeros = NULL;
 
 	if (!view->row) {
@@ -178,10 +179,11 @@ void dt_put_dist(dtrace_hdl_t *h, struct dt_str *out, const dtrace_aggdata_t *da
 	limits(&d);
 	narrow(&d);
 	sum_up(&d);
-	dt_str_printf(out, "\n%16s %41s %-9s\n", "value", "------------- Distribution -------------", "count");
+	dt_str_printf(out, "\n%16s %41s %-9s\n", "value",
+		      "------------- Distribution -------------", "count");
 	for (u32 b = d.first; b <= d.last; b++)
 		put_row(out, &d, b,
-			d.agg->spec->func == DTRACEAGG_QUANTIZE	 ? name_quantize :
+			d.agg->spec->func == DTRACEAGG_QUANTIZE  ? name_quantize :
 			d.agg->spec->func == DTRACEAGG_LQUANTIZE ? name_lquantize :
 								   name_llquantize);
 }

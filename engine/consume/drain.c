@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * drain.c - one pass over all rings: records in order of time, each to the probe callback, then datum by datum to
- * the record callback or to the printer, then NULL for the end of the firing.
+ * drain.c - one pass over all rings: records in order of time, each to the probe callback, then
+ * datum by datum to the record callback or to the printer, then NULL for the end of the firing.
  *
- * Callbacks see the ring's own memory when the record is laid out as it is shown; otherwise it is laid out
- * in the consumer's scratch.  BEGIN comes first and END last because time says so; without timestamps
- * (temporal off) their rings are read first and last.
+ * Callbacks see the ring's own memory when the record is laid out as it is shown; otherwise it is
+ * laid out in the consumer's scratch.  BEGIN comes first and END last because time says so; without
+ * timestamps (temporal off) their rings are read first and last.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,8 @@
 #include "consume/consume.h"
 
 #define FINAL_ROUNDS 8
-#define FINAL_WAITS 50      /* a program cut off in the middle of a record gets this many times ... */
-#define FINAL_WAIT_US 20    /* ... this long to finish it */
+#define FINAL_WAITS 50   /* a program cut off in the middle of a record gets this many times ... */
+#define FINAL_WAIT_US 20 /* ... this long to finish it */
 
 struct pass {
 	dtrace_hdl_t *h;
@@ -31,7 +31,7 @@ struct pass {
 	dtrace_probedata_t pd;
 };
 
-/* ---- life ------------------------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void init_cursor(struct dt_consumer *c, int cpu)
 {
@@ -48,7 +48,8 @@ static void init_cursor(struct dt_consumer *c, int cpu)
 	cur->pos = cur->done = ring->tail;
 }
 
-/* Layouts come from the generator, but everything here relies on them: look once, not at each record. */
+/* Layouts come from the generator, but everything here relies on them: look once, not at each
+ * record. */
 static int check_layouts(dtrace_hdl_t *h, struct dt_consumer *c)
 {
 	const struct dt_object *o = h->obj;
@@ -60,7 +61,8 @@ static int check_layouts(dtrace_hdl_t *h, struct dt_consumer *c)
 			const dtrace_recdesc_t *r = &e->desc.dtepd_rec[k];
 			const struct dt_datum *d = (const struct dt_datum *)(uintptr_t)r->dtrd_uarg;
 
-			if (r->dtrd_size > e->shown_size || r->dtrd_offset > e->shown_size - r->dtrd_size)
+			if (r->dtrd_size > e->shown_size ||
+			    r->dtrd_offset > e->shown_size - r->dtrd_size)
 				return dt_set_errno(h, EDT_DOFFSET);
 			if (d && (d->size > e->size || d->off > e->size - d->size))
 				return dt_set_errno(h, EDT_DOFFSET);
@@ -125,7 +127,7 @@ void dt_consumer_free(struct dt_consumer *c)
 	free(c);
 }
 
-/* ---- probe descriptions, made when first seen ---------------------------------------------------------- */
+/* ---- probe descriptions, made when first seen ------------------------------------------------ */
 
 #define PDESC_MAX (1u << 22) /* ids beyond this are not kept: no object has that many probes */
 
@@ -169,7 +171,7 @@ dtrace_probedesc_t *dt_consumer_pdesc(struct dt_consumer *c, u32 id)
 	return c->pdescs[id] = d;
 }
 
-/* ---- laying out ------------------------------------------------------------------------------------------- */
+/* ---- laying out ------------------------------------------------------------------------------ */
 
 static const char *probe_text(const dtrace_probedesc_t *p, enum dt_datakind kind)
 {
@@ -197,7 +199,7 @@ static void lay_out(const struct pass *p, const struct dt_epid *e, const char *p
 	}
 }
 
-/* ---- one record -------------------------------------------------------------------------------------------- */
+/* ---- one record ------------------------------------------------------------------------------ */
 
 static void learn_pids(struct pass *p, const struct dt_epid *e)
 {
@@ -217,7 +219,8 @@ static int span(const dtrace_recdesc_t *rec, int n)
 	case DTRACEACT_PRINTF:
 	case DTRACEACT_SYSTEM:
 	case DTRACEACT_FREOPEN: return f ? (int)DT_MIN(DT_MAX(f->nargs, 1u), (u32)n) : 1;
-	case DTRACEACT_TRACEMEM: return n > 1 && rec[1].dtrd_action == DTRACEACT_TRACEMEM_DYNSIZE ? 2 : 1;
+	case DTRACEACT_TRACEMEM:
+		return n > 1 && rec[1].dtrd_action == DTRACEACT_TRACEMEM_DYNSIZE ? 2 : 1;
 	default: return 1;
 	}
 }
@@ -306,8 +309,10 @@ static int fire(struct pass *p, struct dt_cursor *c, const struct dt_epid *e, st
 static int corrupt(struct pass *p, struct dt_cursor *c)
 {
 	dt_cursor_resync(c);
-	return dt_fail(&p->h->err, EDT_DSIZE, "the principal buffer of CPU %d makes no sense: its records "
-		       "are lost", c->cpu);
+	return dt_fail(&p->h->err, EDT_DSIZE,
+		       "the principal buffer of CPU %d makes no sense: its records "
+		       "are lost",
+		       c->cpu);
 }
 
 /* One record from c, whatever it is. */
@@ -334,7 +339,7 @@ static int take(struct pass *p, struct dt_cursor *c, struct dt_rec_hdr *rec)
 	return err;
 }
 
-/* ---- passes ------------------------------------------------------------------------------------------------- */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
 /* The next record of c for this pass: 1 and *rec, 0 for none, -1. */
 static int peek(struct pass *p, struct dt_cursor *c, struct dt_rec_hdr **rec)
@@ -498,12 +503,18 @@ int dt_consumer_freshen(dtrace_hdl_t *h)
 	return dtrace_aggregate_snap(h);
 }
 
-int dt_drain(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace_consume_rec_f *rf, void *arg,
-	     bool final)
+int dt_drain(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace_consume_rec_f *rf,
+	     void *arg, bool final)
 {
 	struct dt_consumer *c = h->consumer;
 	struct pass p = {
-		.h = h, .c = c, .fp = fp, .pf = pf, .rf = rf, .arg = arg, .final = final,
+		.h = h,
+		.c = c,
+		.fp = fp,
+		.pf = pf,
+		.rf = rf,
+		.arg = arg,
+		.final = final,
 		.temporal = dt_opt(h, DT_OPT_TEMPORAL) != 0,
 		.flow = dt_opt(h, DT_OPT_FLOWINDENT) != 0,
 		.until = final ? UINT64_MAX : now_ns(),

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * drops.c - what went wrong while tracing: lost data as counted by the programs, and faults of clauses.
+ * drops.c - what went wrong while tracing: lost data as counted by the programs, and faults of
+ * clauses.
  *
- * Counters only grow; the difference to what was told is told.  Without a handler either is the end.
+ * Counters only grow; the difference to what was told is told.  Without a handler either is the
+ * end.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -11,7 +13,7 @@
 
 #define ALL_CPUS (-1)
 
-/* ---- drops -------------------------------------------------------------------------------------------------- */
+/* ---- drops ----------------------------------------------------------------------------------- */
 
 static const struct drop {
 	dtrace_dropkind_t kind;
@@ -81,7 +83,8 @@ static int tell(dtrace_hdl_t *h, dtrace_dropkind_t kind, int cpu, u64 total, u64
 
 static u64 counter(const void *state, size_t off)
 {
-	return state ? __atomic_load_n((const u64 *)(const void *)((const u8 *)state + off), __ATOMIC_RELAXED) :
+	return state ? __atomic_load_n((const u64 *)(const void *)((const u8 *)state + off),
+				       __ATOMIC_RELAXED) :
 		       0;
 }
 
@@ -121,12 +124,12 @@ int dt_drops_check(dtrace_hdl_t *h)
 	return tell(h, DTRACEDROP_DBLERROR, ALL_CPUS, all_cpus(h, DT_ST_DBLERRORS), &c->told_dbl);
 }
 
-/* ---- faults -------------------------------------------------------------------------------------------------- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 static bool has_address(u32 fault)
 {
-	return fault == DTRACEFLT_BADADDR || fault == DTRACEFLT_BADALIGN || fault == DTRACEFLT_KPRIV ||
-	       fault == DTRACEFLT_UPRIV;
+	return fault == DTRACEFLT_BADADDR || fault == DTRACEFLT_BADALIGN ||
+	       fault == DTRACEFLT_KPRIV || fault == DTRACEFLT_UPRIV;
 }
 
 static void put_place(struct dt_str *s, const struct dt_loc *l)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flow.c - option flowindent: which firings open and close a function, and how far in that puts them.
+ * flow.c - option flowindent: which firings open and close a function, and how far in that puts
+ * them.
  *
- * Each CPU has its own depth.  Several clauses of one firing are one step: the second clause of an entry does not
- * go deeper, and only the last clause of a return comes back.
+ * Each CPU has its own depth.  Several clauses of one firing are one step: the second clause of an
+ * entry does not go deeper, and only the last clause of a return comes back.
  */
 #include <string.h>
 
@@ -27,7 +28,8 @@ static dtrace_flowkind_t kind_of(const dtrace_probedesc_t *p)
 	return DTRACEFLOW_NONE;
 }
 
-void dt_flow_before(struct dt_cursor *c, dtrace_probedata_t *pd, u32 epid, const struct dt_rec_hdr *next)
+void dt_flow_before(struct dt_cursor *c, dtrace_probedata_t *pd, u32 epid,
+		    const struct dt_rec_hdr *next)
 {
 	static const char *const prefix[][2] = {
 		[DTRACEFLOW_ENTRY] = { " -> ", " => " },
@@ -39,7 +41,8 @@ void dt_flow_before(struct dt_cursor *c, dtrace_probedata_t *pd, u32 epid, const
 
 	if (kind == DTRACEFLOW_ENTRY && c->last_epid && c->last_epid != epid && c->last_probe == probe)
 		kind = DTRACEFLOW_NONE;
-	if (kind == DTRACEFLOW_RETURN && next && next->epid && next->epid != epid && next->probe == probe)
+	if (kind == DTRACEFLOW_RETURN && next && next->epid && next->epid != epid &&
+	    next->probe == probe)
 		kind = DTRACEFLOW_NONE;
 	if (kind == DTRACEFLOW_RETURN)
 		c->indent = DT_MAX(c->indent - STEP, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libact.c - actions of the consumer: what a D program asks to be done to aggregations when the record is reached.
+ * libact.c - actions of the consumer: what a D program asks to be done to aggregations when the
+ * record is reached.
  */
 #include "consume/consume.h"
 
@@ -10,7 +11,7 @@ struct job {
 	s64 number;
 };
 
-/* ---- what is done to a row -------------------------------------------------------------------------------- */
+/* ---- what is done to a row ------------------------------------------------------------------- */
 
 static int clear_row(const dtrace_aggdata_t *d, void *arg)
 {
@@ -40,7 +41,7 @@ static int trunc_row(const dtrace_aggdata_t *d, void *arg)
 	return DTRACE_AGGWALK_NEXT;
 }
 
-/* ---- actions ----------------------------------------------------------------------------------------------- */
+/* ---- actions --------------------------------------------------------------------------------- */
 
 static int each_row(struct job *j, dtrace_aggregate_f *f)
 {
@@ -83,18 +84,18 @@ static int act_pending(struct job *j)
 }
 
 static int (*const acts[])(struct job *j) = {
-	[DT_ACT_CLEAR] = act_clear,
-	[DT_ACT_TRUNC] = act_trunc,
-	[DT_ACT_NORMALIZE] = act_normalize,
-	[DT_ACT_DENORMALIZE] = act_denormalize,
-	[DT_ACT_FTRUNCATE] = act_pending,
-	[DT_ACT_SETOPT] = act_pending,
+	[DT_ACT_CLEAR] = act_clear,         [DT_ACT_TRUNC] = act_trunc,
+	[DT_ACT_NORMALIZE] = act_normalize, [DT_ACT_DENORMALIZE] = act_denormalize,
+	[DT_ACT_FTRUNCATE] = act_pending,   [DT_ACT_SETOPT] = act_pending,
 };
 
-int dt_libact(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, int nrecs)
+int dt_libact(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,
+	      const dtrace_recdesc_t *rec, int nrecs)
 {
 	struct dt_item it = dt_item_of(rec, data->dtpda_data);
-	struct job j = { .h = h, .act = rec->dtrd_format, .number = rec->dtrd_size ? dt_item_int(&it) : 0 };
+	struct job j = { .h = h,
+			 .act = rec->dtrd_format,
+			 .number = rec->dtrd_size ? dt_item_int(&it) : 0 };
 
 	if (rec->dtrd_arg >= DT_NELEM(acts) || !acts[rec->dtrd_arg] || !j.act)
 		return dt_set_errno(h, EDT_BADAGG);

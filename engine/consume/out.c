@@ -2,8 +2,8 @@
 /*
  * out.c - where text goes.
  *
- * Printers add to a string.  With a FILE it is a scratch string, written in one go; without, it is the
- * handle's buffered text, which goes to the buffered handler record by record.
+ * Printers add to a string.  With a FILE it is a scratch string, written in one go; without, it is
+ * the handle's buffered text, which goes to the buffered handler record by record.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -84,11 +84,12 @@ int dt_buffered_flush(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const dtrac
 	return dt_set_errno(h, rv == DTRACE_HANDLE_ABORT ? EDT_DIRABORT : EDT_BADRVAL);
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------------------- */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
 void dt_put_spaces(struct dt_str *out, size_t n)
 {
-	static const char blanks[] = "                                                                ";
+	static const char blanks[] =
+		"                                                                ";
 
 	for (; n >= sizeof(blanks) - 1; n -= sizeof(blanks) - 1)
 		dt_str_putn(out, blanks, sizeof(blanks) - 1);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * print.c - a record as text when no consumer wants it otherwise: trace() in columns, blocks for memory and
- * stacks.  Text of traced processes is written as it is; whoever owns a terminal escapes it.
+ * print.c - a record as text when no consumer wants it otherwise: trace() in columns, blocks for
+ * memory and stacks.  Text of traced processes is written as it is; whoever owns a terminal escapes
+ * it.
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "consume/consume.h"
 
-/* ---- items ---------------------------------------------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------------------------------- */
 
 struct dt_item dt_item_of(const dtrace_recdesc_t *rec, const char *base)
 {
@@ -59,7 +60,7 @@ bool dt_item_is_text(const struct dt_item *it)
 	       (it->kind == DT_D_BYTES && it->type && dt_type_is_stringlike(it->type));
 }
 
-/* ---- hex dump ------------------------------------------------------------------------------------------------ */
+/* ---- hex dump -------------------------------------------------------------------------------- */
 
 #define PER_ROW 16
 #define MARGIN "     "
@@ -91,7 +92,7 @@ void dt_put_hexdump(struct dt_str *out, const void *p, size_t n)
 		put_dump_row(out, p, off, DT_MIN(n - off, (size_t)PER_ROW));
 }
 
-/* ---- trace() -------------------------------------------------------------------------------------------------- */
+/* ---- trace() --------------------------------------------------------------------------------- */
 
 /* Columns of integers by size. */
 static u32 int_width(u32 size, bool is_signed)
@@ -188,7 +189,7 @@ static void put_item(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *
 	}
 }
 
-/* ---- one function per action --------------------------------------------------------------------------------- */
+/* ---- one function per action ----------------------------------------------------------------- */
 
 struct job {
 	dtrace_hdl_t *h;
@@ -235,9 +236,9 @@ static int print_tracemem(const struct job *j)
 static int print_printf(const struct job *j)
 {
 	const struct dt_fmt *f = j->rec->dtrd_format;
-	struct dt_fmtargs args = {
-		.base = j->data->dtpda_data, .rec = j->rec, .nrecs = f && f->nargs ? j->nrecs : 0
-	};
+	struct dt_fmtargs args = { .base = j->data->dtpda_data,
+				   .rec = j->rec,
+				   .nrecs = f && f->nargs ? j->nrecs : 0 };
 	struct dt_str *out;
 
 	if (!f)
@@ -274,22 +275,14 @@ static const struct {
 	dtrace_actkind_t action;
 	int (*print)(const struct job *j);
 } actions[] = {
-	{ DTRACEACT_DIFEXPR, print_datum },
-	{ DTRACEACT_PRINTF, print_printf },
-	{ DTRACEACT_PRINTA, print_printa },
-	{ DTRACEACT_LIBACT, do_libact },
-	{ DTRACEACT_TRACEMEM, print_tracemem },
-	{ DTRACEACT_STACK, print_datum },
-	{ DTRACEACT_USTACK, print_datum },
-	{ DTRACEACT_JSTACK, print_datum },
-	{ DTRACEACT_SYM, print_datum },
-	{ DTRACEACT_MOD, print_datum },
-	{ DTRACEACT_USYM, print_datum },
-	{ DTRACEACT_UMOD, print_datum },
-	{ DTRACEACT_UADDR, print_datum },
-	{ DTRACEACT_PRINT, not_yet },
-	{ DTRACEACT_SYSTEM, not_yet },
-	{ DTRACEACT_FREOPEN, not_yet },
+	{ DTRACEACT_DIFEXPR, print_datum },     { DTRACEACT_PRINTF, print_printf },
+	{ DTRACEACT_PRINTA, print_printa },     { DTRACEACT_LIBACT, do_libact },
+	{ DTRACEACT_TRACEMEM, print_tracemem }, { DTRACEACT_STACK, print_datum },
+	{ DTRACEACT_USTACK, print_datum },      { DTRACEACT_JSTACK, print_datum },
+	{ DTRACEACT_SYM, print_datum },         { DTRACEACT_MOD, print_datum },
+	{ DTRACEACT_USYM, print_datum },        { DTRACEACT_UMOD, print_datum },
+	{ DTRACEACT_UADDR, print_datum },       { DTRACEACT_PRINT, not_yet },
+	{ DTRACEACT_SYSTEM, not_yet },          { DTRACEACT_FREOPEN, not_yet },
 };
 
 int dt_print_record(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,

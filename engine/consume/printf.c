@@ -2,8 +2,9 @@
 /*
  * printf.c - a parsed format and its arguments -> text.
  *
- * Arguments are records or the keys of a row; '%@' takes results of aggregations.  A class of conversions
- * is a row below.  The arguments' sizes and signs are the data's own: %d of an unsigned value is unsigned.
+ * Arguments are records or the keys of a row; '%@' takes results of aggregations.  A class of
+ * conversions is a row below.  The arguments' sizes and signs are the data's own: %d of an unsigned
+ * value is unsigned.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static void put_made(struct dt_str *out, const struct field *f, struct dt_str *s
 	dt_str_fini(s);
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 /* The C conversion with the same flags; size is "ll", "L" ... */
 static void spec_of(const struct field *f, const char *size, char conv, char *buf, size_t n)
@@ -54,16 +55,16 @@ static void spec_of(const struct field *f, const char *size, char conv, char *bu
 	const struct dt_conv *c = f->c;
 
 	snprintf(buf, n, "%%%s%s%s%s%s%s*.*%s%c", is_left(f) ? "-" : "", c->zero ? "0" : "",
-		 c->plus ? "+" : "", c->space ? " " : "", c->alt ? "#" : "", c->group ? "'" : "", size,
-		 conv);
+		 c->plus ? "+" : "", c->space ? " " : "", c->alt ? "#" : "", c->group ? "'" : "",
+		 size, conv);
 }
 
 static bool is_plain(const struct field *f)
 {
 	const struct dt_conv *c = f->c;
 
-	return !f->width && f->prec < 0 && !c->zero && !c->plus && !c->space && !c->alt && !c->group &&
-	       !c->ptrwidth;
+	return !f->width && f->prec < 0 && !c->zero && !c->plus && !c->space && !c->alt &&
+	       !c->group && !c->ptrwidth;
 }
 
 /* The value cut to the size that the conversion or, without one, the argument has. */
@@ -171,7 +172,7 @@ static void conv_float(dtrace_hdl_t *h, struct dt_str *out, const struct field *
 	dt_str_printf(out, spec, (int)columns(f), f->prec, v);
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static bool is_symbol(enum dt_datakind kind)
 {
@@ -241,7 +242,7 @@ static void conv_wide(dtrace_hdl_t *h, struct dt_str *out, const struct field *f
 	put_made(out, f, &s);
 }
 
-/* ---- addresses, stacks, times --------------------------------------------------------------------------------- */
+/* ---- addresses, stacks, times ---------------------------------------------------------------- */
 
 static void conv_addr(dtrace_hdl_t *h, struct dt_str *out, const struct field *f)
 {
@@ -291,12 +292,14 @@ static void conv_time(dtrace_hdl_t *h, struct dt_str *out, const struct field *f
 static const struct {
 	void (*put)(dtrace_hdl_t *h, struct dt_str *out, const struct field *f);
 } classes[] = {
-	[DT_CONV_INT] = { conv_int },	  [DT_CONV_PTR] = { conv_ptr },	    [DT_CONV_ADDR] = { conv_addr },
-	[DT_CONV_UADDR] = { conv_uaddr }, [DT_CONV_STR] = { conv_str },	    [DT_CONV_TIME] = { conv_time },
-	[DT_CONV_STACK] = { conv_stack }, [DT_CONV_FLOAT] = { conv_float }, [DT_CONV_WIDE] = { conv_wide },
+	[DT_CONV_INT] = { conv_int },     [DT_CONV_PTR] = { conv_ptr },
+	[DT_CONV_ADDR] = { conv_addr },   [DT_CONV_UADDR] = { conv_uaddr },
+	[DT_CONV_STR] = { conv_str },     [DT_CONV_TIME] = { conv_time },
+	[DT_CONV_STACK] = { conv_stack }, [DT_CONV_FLOAT] = { conv_float },
+	[DT_CONV_WIDE] = { conv_wide },
 };
 
-/* ---- arguments -------------------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static const dtrace_recdesc_t *next_arg(dtrace_hdl_t *h, struct dt_fmtargs *a)
 {
@@ -347,7 +350,8 @@ static int put_result(dtrace_hdl_t *h, struct dt_str *out, struct field *f, stru
 	return a->shown ? a->shown(a, rec, true) : 0;
 }
 
-static int put_conv(dtrace_hdl_t *h, struct dt_str *out, const struct dt_conv *c, struct dt_fmtargs *a)
+static int put_conv(dtrace_hdl_t *h, struct dt_str *out, const struct dt_conv *c,
+		    struct dt_fmtargs *a)
 {
 	struct field f = { .c = c, .width = DT_MAX(c->width, 0), .prec = c->prec };
 	const dtrace_recdesc_t *rec;

@@ -2,8 +2,8 @@
 /*
  * ring.c - the reader's side of the principal buffer; record.h tells the protocol.
  *
- * A pass sees what was claimed when it began.  Room is given back in bulk: everything read is zeroed (so that a
- * claimed record starts with a zero word), then tail moves.
+ * A pass sees what was claimed when it began.  Room is given back in bulk: everything read is
+ * zeroed (so that a claimed record starts with a zero word), then tail moves.
  */
 #include <string.h>
 
@@ -65,7 +65,8 @@ void dt_cursor_publish(struct dt_cursor *c)
 		return;
 	memset(c->data + from, 0, first);
 	memset(c->data, 0, n - first);
-	/* the record that crossed the end lies in the slack: what it held must not show up in the next lap's */
+	/* the record that crossed the end lies in the slack: what it held must not show up in
+	 * the next lap's */
 	memset(c->data + c->cap, 0, DT_MIN(n - first, (u64)c->slack));
 	c->done = c->pos;
 	__atomic_store_n(&c->ring->tail, c->pos, __ATOMIC_RELEASE);
@@ -78,7 +79,7 @@ void dt_cursor_resync(struct dt_cursor *c)
 	__atomic_store_n(&c->ring->tail, c->pos, __ATOMIC_RELEASE);
 }
 
-/* ---- merging --------------------------------------------------------------------------------------------- */
+/* ---- merging --------------------------------------------------------------------------------- */
 
 static bool before(const struct dt_cursor *a, const struct dt_cursor *b)
 {

@@ -2,8 +2,8 @@
 /*
  * stack.c - addresses as names: symbols of the kernel and of processes, and stacks of them.
  *
- * Symbols of a process can be had while it lives, so it is learnt when a record or key that names it is first
- * seen, long before somebody prints it.
+ * Symbols of a process can be had while it lives, so it is learnt when a record or key that names
+ * it is first seen, long before somebody prints it.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ void dt_learn(dtrace_hdl_t *h, struct dt_learnt *seen, const struct dt_item *it)
 	dt_usyms_learn(h->usyms, pid);
 }
 
-/* ---- one address ------------------------------------------------------------------------------------------ */
+/* ---- one address ----------------------------------------------------------------------------- */
 
 static void put_hex(struct dt_str *out, u64 addr)
 {
@@ -96,7 +96,7 @@ void dt_put_uaddr(dtrace_hdl_t *h, struct dt_str *out, pid_t pid, u64 addr)
 		put_hex(out, addr);
 }
 
-/* ---- symbols and modules: no offsets -------------------------------------------------------------------- */
+/* ---- symbols and modules: no offsets --------------------------------------------------------- */
 
 static void put_kernel_symbol(dtrace_hdl_t *h, struct dt_str *out, u64 addr, bool module)
 {
@@ -114,8 +114,8 @@ static void put_user_symbol(dtrace_hdl_t *h, struct dt_str *out, pid_t pid, u64 
 {
 	struct dt_usym u;
 
-	if (!h->usyms || pid <= 0 || !resolving(h) || dt_usyms_resolve(h->usyms, pid, addr, &u) < 0 ||
-	    !u.known_object)
+	if (!h->usyms || pid <= 0 || !resolving(h) ||
+	    dt_usyms_resolve(h->usyms, pid, addr, &u) < 0 || !u.known_object)
 		put_hex(out, addr);
 	else if (module)
 		dt_str_puts(out, u.object);
@@ -137,7 +137,7 @@ void dt_put_symbol(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it
 	}
 }
 
-/* ---- stacks ------------------------------------------------------------------------------------------------- */
+/* ---- stacks ---------------------------------------------------------------------------------- */
 
 void dt_put_stack(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it, u32 indent)
 {

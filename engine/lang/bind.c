@@ -79,10 +79,15 @@ void dt_symtab_init(struct dt_symtab *st)
 {
 	memset(st, 0, sizeof(*st));
 	dt_arena_init(&st->arena);
+	st->ninlines = dt_nlibraries * DT_LIB_INLINES;
 }
 
 void dt_symtab_fini(struct dt_symtab *st)
 {
+	u32 i;
+
+	for (i = 0; i < st->libs.n; i++)
+		dt_program_free(st->libs.v[i]);
 	dt_htab_fini(&st->globals);
 	dt_htab_fini(&st->self);
 	dt_htab_fini(&st->aggs);
@@ -152,7 +157,7 @@ struct dt_aggvar *dt_bind_agg(struct dt_compile *c, const char *name, struct dt_
 	a->name = dt_arena_strdup(&c->st->arena, name);
 	a->loc = loc;
 	*dt_vec_push(c->a, &c->names.aggvars) = a;
-	a->varid = (s64)(c->st->aggvars.n + c->names.aggvars.n);
+	a->varid = (s64)c->st->aggvars.n + c->names.aggvars.n;
 	dt_put(c, &c->names.aggs, a->name, a);
 	return a;
 }
@@ -162,6 +167,8 @@ struct dt_inline *dt_bind_inline(struct dt_compile *c, const char *name)
 	struct dt_inline *in = dt_htab_get(&c->names.inlines, name);
 
 	if (!in)
+		in = dt_htab_get(&c->st->inlines, name);
+	if (!in && dt_lib_need(c, name))
 		in = dt_htab_get(&c->st->inlines, name);
 	return in && in->seq < c->inline_limit ? in : NULL;
 }
@@ -345,7 +352,8 @@ static void publish_inlines(struct dt_compile *c)
 		in = dt_inline_publish(c, e->val);
 		dt_put(c, &c->st->inlines, in->name, in);
 	}
-	c->st->ninlines = c->inline_seq;
+	if (!c->p->library)
+		c->st->ninlines = c->inline_seq;
 	for (x = c->names.xlators; x; x = x->next) {
 		copy = dt_xlator_publish(c, x);
 		copy->next = c->st->xlators;

@@ -1087,7 +1087,10 @@ void dt_check(struct dt_compile *c)
 		switch (it->kind) {
 		case I_CLAUSE: check_clause(c, it->clause); break;
 		case I_VAR: check_var_decl(c, it); break;
-		case I_INLINE: dt_check_inline(c, it->inl); break;
+		case I_INLINE:
+			if (!c->p->library)
+				dt_check_inline(c, it->inl);
+			break;
 		case I_XLATOR: dt_check_xlator(c, it->xl); break;
 		case I_PROVIDER: break;
 		}

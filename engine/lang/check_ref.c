@@ -249,9 +249,8 @@ static struct dt_node *check_builtin_array(struct dt_compile *c, struct dt_node 
 	if (!dt_type_is_int(n->args[0]->type))
 		return scoped_err(c, n, D_PROTO_ARG, "the index of %s[ ] must be an integer",
 				  b->name);
-	if (n->args[0]->op == N_INT && n->args[0]->val > 255)
-		return scoped_err(c, n, b->id == DT_B_FDS ? D_ARR_BOUNDS : D_REGS_IDX,
-				  "index out of range for %s[ ]", b->name);
+	if (n->args[0]->op == N_INT && n->args[0]->val >= DT_NUREGS)
+		return scoped_err(c, n, D_REGS_IDX, "index out of range for %s[ ]", b->name);
 	if (b->flags & DT_BF_PENDING && !c->env->allow_pending)
 		return scoped_err(c, n, D_VAR_UNSUP, "variable %s[ ] is not supported yet", b->name);
 	n->op = N_BUILTIN;

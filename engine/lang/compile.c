@@ -113,6 +113,8 @@ static void check_macros(struct dt_compile *c)
 {
 	int i;
 
+	if (c->p->library)
+		return;
 	for (i = 1; i < c->env->argc && !(c->env->cflags & DTRACE_C_ARGREF); i++)
 		if (!c->argused[i])
 			dt_err(c, D_MACRO_UNUSED, dt_lex_loc(c, 0, 0),
@@ -195,7 +197,7 @@ int dt_program_compile(struct dt_program *p, enum dt_stage upto)
 	c->ts = env->types;
 	c->st = env->syms;
 	c->tail = &c->items;
-	c->inline_seq = env->syms->ninlines;
+	c->inline_seq = p->library ? (p->library - 1) * DT_LIB_INLINES : env->syms->ninlines;
 	guard(&guards[0], &p->arena, &oom);
 	guard(&guards[1], &env->types->arena, &oom);
 	guard(&guards[2], &env->syms->arena, &oom);

@@ -299,6 +299,29 @@ bool dt_enter(struct dt_compile *c); /* one level deeper; false (reported): too 
 void dt_leave(struct dt_compile *c);
 struct dt_node *dt_node_new(struct dt_compile *c, enum dt_nop op, struct dt_loc loc);
 
+/* ---- library.c: the D libraries of d/, built in --------------------------------------------- */
+struct dt_library {
+	const char *name, *text;
+	u32 len;
+};
+struct dt_libname {
+	const char *name; /* of an inline, typedef, or tag with its word: "struct psinfo" */
+	u32 lib;
+};
+extern const struct dt_library dt_libraries[]; /* in order of dependency */
+extern const u32 dt_nlibraries;
+extern const struct dt_libname dt_libnames[]; /* sorted */
+extern const u32 dt_nlibnames;
+
+/* Inlines of libraries have the lowest numbers, in the order of libraries: all others see them. */
+#define DT_LIB_INLINES 4096
+
+/* A name was not found: load the library that declares it.  True when one was loaded just now, and looking
+ * again will help. */
+bool dt_lib_need(struct dt_compile *c, const char *name);
+bool dt_lib_exists(const char *name);                   /* "io.d" */
+void dt_lib_load(struct dt_compile *c, const char *name); /* unless it is */
+
 /* ---- decl.c -------------------------------------------------------------------------------- */
 bool dt_is_typename(struct dt_compile *c,
 		    u32 ahead); /* does the token begin a type (or a storage class)? */

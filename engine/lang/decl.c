@@ -25,14 +25,20 @@ struct dt_type *dt_find_type(struct dt_compile *c, const char *name)
 
 	name = unscoped(name);
 	t = dt_htab_get(&c->names.typedefs, name);
-	return t ? t : dt_types_lookup(c->ts, name);
+	if (t)
+		return t;
+	dt_lib_need(c, name);
+	return dt_types_lookup(c->ts, name);
 }
 
 struct dt_type *dt_find_tag(struct dt_compile *c, const char *tagged)
 {
 	struct dt_type *t = dt_htab_get(&c->names.tags, tagged);
 
-	return t ? t : dt_types_lookup(c->ts, tagged);
+	if (t)
+		return t;
+	dt_lib_need(c, tagged);
+	return dt_types_lookup(c->ts, tagged);
 }
 
 static struct dt_type *fwd_new(struct dt_compile *c, enum dt_kw word, const char *name)
@@ -70,8 +76,10 @@ static struct dt_type *unknown_text(struct dt_compile *c, const char *text)
 
 struct dt_type *dt_type_text(struct dt_compile *c, const char *text)
 {
-	struct dt_type *t = dt_find_tag(c, text);
+	struct dt_type *t;
 
+	dt_lib_need(c, dt_arena_strndup(c->a, text, strcspn(text, " *")));
+	t = dt_find_tag(c, text);
 	if (!t && !strchr(text, ' '))
 		t = dt_htab_get(&c->names.typedefs, text);
 	return t ? t : unknown_text(c, text);

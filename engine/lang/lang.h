@@ -122,7 +122,8 @@ enum dt_builtin_id {
 };
 #define DT_BF_PENDING 1  /* known, not built yet: D_VAR_UNSUP */
 #define DT_BF_PROBE 2    /* a string that is a property of the probe (probefunc ...) */
-#define DT_BF_ARRAY 4    /* indexed: args[], uregs[], fds[] */
+#define DT_BF_ARRAY 4    /* indexed: args[], uregs[] */
+#define DT_NUREGS 27     /* elements of uregs[]: d/regs.d has their names */
 extern const struct dt_builtin dt_builtins[];
 
 /* A row of subrs.def: SUBR(name, ID, result type, "argument types", min args, flags).  Argument letters:
@@ -235,6 +236,8 @@ struct dt_symtab {
 	DT_VEC(struct dt_var *) vars;
 	DT_VEC(struct dt_aggvar *) aggvars; /* by varid - 1 */
 	DT_VEC(struct dt_var *) thisvars;   /* of all programs */
+	u64 libs_loaded;                    /* D libraries whose names are here, a bit each */
+	DT_VEC(struct dt_program *) libs;   /* ... as programs: they own what those names refer to */
 };
 void dt_symtab_init(struct dt_symtab *st);
 void dt_symtab_fini(struct dt_symtab *st);
@@ -272,6 +275,7 @@ struct dt_program {
 	struct dt_item *items;   /* clauses and declarations in program order; the front end's own */
 	u32 nmatches, nrecs, naggs;
 	bool out_of_memory;      /* why compiling failed when there are no findings */
+	u32 library;             /* its number, from 1, when the text is a D library; else 0 */
 };
 
 /* The pipeline's front half: stop after a stage for dumps (dt_stage_name order: parse, check).  0, or -1

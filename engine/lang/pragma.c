@@ -111,12 +111,9 @@ static void pragma_binding(struct dt_compile *c, struct words *w, u32 i)
 /* Libraries whose names programs ask for: what they hold elsewhere is built in here. */
 static bool has_library(const char *name)
 {
-	static const char *const libraries[] = { "errno.d",  "io.d",   "ip.d",     "net.d",
-						 "procfs.d", "regs.d", "sched.d",  "signal.d",
-						 "tcp.d",    "udp.d",  "unistd.d", "cpc.d",
-						 "dtrace.d", "ufs.d",  "pcap.d",   NULL };
+	static const char *const elsewhere[] = { "udp.d", "cpc.d", "ufs.d", "pcap.d", NULL };
 
-	return one_of(name, strlen(name), libraries);
+	return dt_lib_exists(name) || one_of(name, strlen(name), elsewhere);
 }
 
 static bool has_provider(const char *name)
@@ -152,6 +149,8 @@ static void pragma_depends(struct dt_compile *c, struct words *w, u32 i)
 		if (!kinds[k].has(w->w[i + 1].s))
 			dt_err(c, D_PRAGMA_DEPEND, w->w[i + 1].loc,
 			       "program requires %s %s, which is not here", w->w[i].s, w->w[i + 1].s);
+		else if (kinds[k].has == has_library)
+			dt_lib_load(c, w->w[i + 1].s);
 		return;
 	}
 	malformed(c, w, "#pragma D depends_on library|module|provider name");

@@ -148,7 +148,7 @@ static bool parse_xmember(struct dt_compile *c, struct dt_xlator *x)
 	if (!m.expr || !dt_expect(c, T_SEMI))
 		return false;
 	for (i = 0; i < x->members.n; i++)
-		if (strcmp(x->members.v[i].name, m.name) == 0)
+		if (strcmp(x->members.v[i].name, m.name) == 0 && !c->p->library)
 			dt_err(c, D_XLATE_MEMB, m.loc, "member %s is translated twice", m.name);
 	*dt_vec_push(c->a, &x->members) = m;
 	return true;

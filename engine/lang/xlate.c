@@ -328,6 +328,24 @@ static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_nod
 	return m;
 }
 
+/* A library may say in several ways what a member is, since kernels differ: the first one that fits. */
+static struct dt_node *first_value(struct dt_compile *c, const struct dt_xlator *x,
+				   const struct dt_xmember *m, const struct dt_subst *s,
+				   const struct dt_loc *loc)
+{
+	u32 before = c->p->diags.list.n;
+	struct dt_node *e = member_value(c, x, m, s, loc);
+	const struct dt_xmember *other = m;
+
+	while (dt_is_poison(e) && ++other < x->members.v + x->members.n) {
+		if (strcmp(other->name, m->name) != 0)
+			continue;
+		c->p->diags.list.n = before;
+		e = member_value(c, x, other, s, loc);
+	}
+	return e;
+}
+
 struct dt_node *dt_expand_xlate(struct dt_compile *c, struct dt_node *x, const char *member,
 				struct dt_loc loc)
 {
@@ -343,7 +361,7 @@ struct dt_node *dt_expand_xlate(struct dt_compile *c, struct dt_node *x, const c
 	s.name = xl->param;
 	s.by = actual(c, dt_type_is_int(xl->in) ? dt_cast(c, x->l, xl->in) : x->l, xl->in, &before);
 	c->expanding++;
-	e = member_value(c, xl, m, &s, &loc);
+	e = first_value(c, xl, m, &s, &loc);
 	c->expanding--;
 	return after(c, before, e);
 }
@@ -378,7 +396,7 @@ void dt_check_xlator(struct dt_compile *c, struct dt_xlator *x)
 		       dt_tstr(c, x->in), dt_tstr(c, x->out));
 		return;
 	}
-	for (i = 0; i < x->members.n; i++)
+	for (i = 0; i < x->members.n && !c->p->library; i++)
 		if (!check_member(c, x, &x->members.v[i]))
 			x->bad = true;
 	x->next = c->names.xlators;

@@ -44,6 +44,20 @@ void dt_bpf_name(char out[BPF_OBJ_NAME_LEN], const char *name)
 		out[i] = isalnum((unsigned char)name[i]) || name[i] == '.' ? name[i] : '_';
 }
 
+int dt_bpf_map_create_outer(const struct dt_mapspec *m, int inner_fd)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.map_type = m->type;
+	a.key_size = m->key_size;
+	a.value_size = m->value_size;
+	a.max_entries = m->max_entries;
+	a.inner_map_fd = (u32)inner_fd;
+	dt_bpf_name(a.map_name, m->name);
+	return bpf(BPF_MAP_CREATE, &a, ATTR_SIZE(map_name));
+}
+
 int dt_bpf_map_create(const struct dt_mapspec *m, int btf_fd, u32 key_type, u32 value_type)
 {
 	union bpf_attr a;

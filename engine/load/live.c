@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "load/live.h"
 
@@ -60,7 +61,9 @@ struct dt_live *dt_live_load(dtrace_hdl_t *h, const struct dt_object *o)
 		return NULL;
 	free(h->verifier_log);
 	h->verifier_log = NULL;
+	h->live = l; /* a child that another thread forks meanwhile finds what there is to let go of */
 	if (dt_maps_create(h, l) < 0 || dt_progs_load(h, l) < 0 || dt_progs_attach(h, l) < 0) {
+		h->live = NULL;
 		dt_live_free(l);
 		return NULL;
 	}
@@ -84,6 +87,20 @@ void dt_live_free(struct dt_live *l)
 	free(l->progs);
 	dt_maps_free(l);
 	free(l);
+}
+
+void dt_live_disown(struct dt_live *l)
+{
+	u32 i;
+
+	for (i = 0; i < l->links.n; i++)
+		close(l->links.v[i]);
+	l->links.n = 0;
+	for (i = 0; i < l->obj->nprogs; i++) {
+		dt_cleanup_close(&l->progs[i]);
+		l->progs[i] = -1;
+	}
+	dt_maps_disown(l);
 }
 
 /* ---- BEGIN and END ------------------------------------------------------------------------------------------ */

