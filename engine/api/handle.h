@@ -66,6 +66,9 @@ u64 dt_live_ring_cap(struct dt_live *l);
 int dt_live_map_fd(struct dt_live *l, u32 map);
 int dt_live_pollfd(struct dt_live *l);      /* doorbell; -1: none */
 void dt_live_drain_doorbell(struct dt_live *l);
+/* Firings that the kernel did not run our programs for: a program is preemptible at some probes of Linux 7 and
+ * later, and never runs twice at a time on one CPU. */
+u64 dt_live_misses(struct dt_live *l);
 int dt_live_ncpus(struct dt_live *l);       /* possible CPUs = elements */
 
 /* ---- consume/: records and aggregations -------------------------------------------------------------- */

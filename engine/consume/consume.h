@@ -12,6 +12,7 @@
  *   stack.c      symbols and stacks
  *   libact.c     clear, trunc, normalize, denormalize
  *   aggregate.c  the consumer's rows: made, cleared, removed, encoded
+ *   slots.c      hash -> row, hash -> source
  *   aggsnap.c    kernel values -> rows
  *   aggsort.c    walks
  *   aggprint.c   rows as text
@@ -105,6 +106,7 @@ struct dt_consumer {
 		u64 principal, agg;
 	} *told;
 	u64 told_dyn, told_spec, told_dbl;
+	u64 told_missed;
 };
 /* An unknown id gives an empty description; NULL when memory ends. */
 dtrace_probedesc_t *dt_consumer_pdesc(struct dt_consumer *c, u32 id);
@@ -163,6 +165,42 @@ struct dt_fmtargs {
 };
 int dt_format(dtrace_hdl_t *h, struct dt_str *out, const struct dt_fmt *f, struct dt_fmtargs *a);
 
+/* ---- slots.c --------------------------------------------------------------------------------- */
+
+struct dt_slot {
+	u32 hash, ref; /* ref 0: free */
+};
+struct dt_slots {
+	struct dt_slot *v;
+	u32 size, n; /* size: 0 or a power of 2; never quite full */
+};
+bool dt_slots_reserve(struct dt_slots *t); /* room for one more; false: no memory */
+void dt_slots_add(struct dt_slots *t, u32 hash, u32 ref);
+/* The slot of what was added, and is still there. */
+struct dt_slot *dt_slots_at(const struct dt_slots *t, u32 hash, u32 ref);
+void dt_slots_remove(struct dt_slots *t, u32 hash, u32 ref);
+void dt_slots_clear(struct dt_slots *t);
+void dt_slots_fini(struct dt_slots *t);
+
+/* One after the other what has this hash; *at begins as the hash.  0: no more. */
+static inline u32 dt_slots_next(const struct dt_slots *t, u32 hash, u32 *at)
+{
+	const struct dt_slot *s;
+
+	if (!t->size)
+		return 0;
+	do
+		s = &t->v[(*at)++ & (t->size - 1)];
+	while (s->ref && s->hash != hash);
+	return s->ref;
+}
+
+static inline void dt_slots_prefetch(const struct dt_slots *t, u32 hash)
+{
+	if (t->size)
+		__builtin_prefetch(&t->v[hash & (t->size - 1)]);
+}
+
 /* ---- aggregations ---------------------------------------------------------------------------- */
 
 /*
@@ -177,13 +215,12 @@ int dt_format(dtrace_hdl_t *h, struct dt_str *out, const struct dt_fmt *f, struc
 struct dt_agg;
 struct dt_row {
 	struct dt_agg *agg;
-	struct dt_row *chain;     /* in its bucket of the row table */
-	struct dt_row *dead_next; /* removed while a walk was under way */
+	struct dt_row *next_free;
 	u32 hash;
 	u32 index; /* in agg->rows */
 	u32 src;   /* first of its sources + 1 */
 	bool has;  /* min, max: there is a value */
-	bool dead;
+	bool dead; /* removed; its memory is in use until no walk is under way */
 	u64 normal;
 	u8 *key; /* agg->keylen bytes: the kernel's key without bucket, canonical */
 	u64 v[]; /* agg->words */
@@ -191,7 +228,7 @@ struct dt_row {
 
 struct dt_src {
 	u32 hash;
-	u32 chain;          /* next in its bucket + 1 */
+	u32 next_free;      /* + 1 */
 	u32 sibling;        /* next source of the same row + 1 */
 	struct dt_row *row; /* NULL: was removed, nothing new since */
 	bool used;
@@ -209,19 +246,23 @@ struct dt_agg {
 	u32 nthresholds;
 	/* rows */
 	struct dt_row **rows;
-	u32 nrows, caprows;
-	struct dt_row **table;
-	u32 tablesize; /* a power of 2 */
+	u32 nrows, caprows, ndead;
+	struct dt_slots rowtable; /* index in rows + 1 */
+	size_t rowsize;
+	struct dt_row *freerows;
+	struct dt_rowchunk *chunks; /* rows are carved from these */
+	u32 chunk_left, nalloced;
+	u8 *chunk_at;
 	/* sources */
 	u8 *slab;
 	size_t stride;
 	u32 nsrcs, capsrcs, freesrc; /* freesrc + 1 */
-	u32 *srctable;
-	u32 srctablesize;
-	u32 nused;     /* sources in use */
+	struct dt_slots srctable;    /* source + 1 */
+	u32 nused;                   /* sources in use */
 	u32 ndetached; /* sources without a row, whose keys are still in the kernel's hash */
 	u32 *direct;   /* CELL, DENSE: source + 1 of each row */
 	u32 srckey;    /* bytes of a source's key */
+	u32 prefix;    /* bytes of it that say which row it is; CPU and bucket follow */
 };
 
 /* Canonical probe ids: the first probe with the same text in that field. */
@@ -239,7 +280,6 @@ struct dt_aggs {
 	int ncpus;
 	u64 seed; /* of hashes: keys are chosen by traced processes */
 	int walking;
-	struct dt_row *dead;
 	struct dt_canon canon[4]; /* provider, module, function, name */
 	struct dt_htab mods;      /* module name -> address that stands for it */
 	struct dt_arena arena;    /* keys of the tables above */
@@ -262,6 +302,9 @@ struct dt_src *dt_agg_src(const struct dt_agg *a, u32 i);
 u64 *dt_src_last(const struct dt_src *s);
 u8 *dt_src_key(const struct dt_agg *a, const struct dt_src *s);
 struct dt_src *dt_src_find(const struct dt_aggs *as, const struct dt_agg *a, const void *key);
+/* Have the processor fetch what finding that key will read: first the tables, a little later the source. */
+void dt_src_prefetch_slots(const struct dt_aggs *as, const struct dt_agg *a, const void *key);
+void dt_src_prefetch(const struct dt_aggs *as, const struct dt_agg *a, const void *key);
 /* NULL: no memory.  Sources move: older pointers to them are void. */
 struct dt_src *dt_src_add(struct dt_aggs *as, struct dt_agg *a, const void *key);
 void dt_src_free(struct dt_agg *a, struct dt_src *s);

@@ -55,13 +55,13 @@ static void drop_message(dtrace_hdl_t *h, const struct drop *d, int cpu, u64 n, 
 }
 
 /* Tell what total has over *told.  0 or -1. */
-static int tell(dtrace_hdl_t *h, dtrace_dropkind_t kind, int cpu, u64 total, u64 *told)
+static int tell_as(dtrace_hdl_t *h, const struct drop *d, int cpu, u64 total, u64 *told)
 {
 	char msg[160];
 	dtrace_dropdata_t data = {
 		.dtdda_handle = h,
 		.dtdda_cpu = cpu,
-		.dtdda_kind = kind,
+		.dtdda_kind = d->kind,
 		.dtdda_drops = total - *told,
 		.dtdda_total = total,
 		.dtdda_msg = msg,
@@ -71,7 +71,7 @@ static int tell(dtrace_hdl_t *h, dtrace_dropkind_t kind, int cpu, u64 total, u64
 	if (total == *told)
 		return 0;
 	*told = total;
-	drop_message(h, &drops[kind], cpu, data.dtdda_drops, msg, sizeof(msg));
+	drop_message(h, d, cpu, data.dtdda_drops, msg, sizeof(msg));
 	if (!h->drophdlr)
 		return dt_fail(&h->err, EDT_DROPABORT, "%s: %.*s", dt_errstr(EDT_DROPABORT),
 			       (int)strcspn(msg, "\n"), msg);
@@ -79,6 +79,22 @@ static int tell(dtrace_hdl_t *h, dtrace_dropkind_t kind, int cpu, u64 total, u64
 	if (rv == DTRACE_HANDLE_OK)
 		return 0;
 	return dt_set_errno(h, rv == DTRACE_HANDLE_ABORT ? EDT_DROPABORT : EDT_BADRVAL);
+}
+
+static int tell(dtrace_hdl_t *h, dtrace_dropkind_t kind, int cpu, u64 total, u64 *told)
+{
+	return tell_as(h, &drops[kind], cpu, total, told);
+}
+
+/* libdtrace has no kind for firings that never reached their program: they are principal drops with a text
+ * of their own. */
+static int tell_missed(dtrace_hdl_t *h)
+{
+	static const struct drop missed = { DTRACEDROP_PRINCIPAL, "DTRACEDROP_PRINCIPAL", "missed firing%s",
+					    " (the probe's program was preempted on that CPU)", false };
+	struct dt_consumer *c = h->consumer;
+
+	return tell_as(h, &missed, ALL_CPUS, dt_live_misses(h->live), &c->told_missed);
 }
 
 static u64 counter(const void *state, size_t off)
@@ -120,6 +136,8 @@ int dt_drops_check(dtrace_hdl_t *h)
 			return -1;
 	if (tell(h, DTRACEDROP_DYNAMIC, ALL_CPUS, all_cpus(h, DT_ST_DYNDROPS), &c->told_dyn) < 0 ||
 	    tell(h, DTRACEDROP_SPEC, ALL_CPUS, all_cpus(h, DT_ST_SPECDROPS), &c->told_spec) < 0)
+		return -1;
+	if (tell_missed(h) < 0)
 		return -1;
 	return tell(h, DTRACEDROP_DBLERROR, ALL_CPUS, all_cpus(h, DT_ST_DBLERRORS), &c->told_dbl);
 }

@@ -89,6 +89,26 @@ int dt_bpf_map_update(int fd, const void *key, const void *value)
 	return bpf(BPF_MAP_UPDATE_ELEM, &a, ATTR_SIZE(flags));
 }
 
+/* Elements 0 to n - 1 of an array, in one call: for a map of maps the kernel waits for programs that may be using
+ * the old ones once for each call, 12 ms. */
+int dt_bpf_map_fill(int fd, const u32 *values, u32 n)
+{
+	_cleanup_free_ u32 *keys = malloc((n + 1) * sizeof(*keys));
+	union bpf_attr a;
+	u32 i;
+
+	if (!keys)
+		return -1;
+	for (i = 0; i < n; i++)
+		keys[i] = i;
+	memset(&a, 0, sizeof(a));
+	a.batch.map_fd = (u32)fd;
+	a.batch.keys = ptr(keys);
+	a.batch.values = ptr(values);
+	a.batch.count = n;
+	return bpf(BPF_MAP_UPDATE_BATCH, &a, ATTR_SIZE(batch));
+}
+
 int dt_bpf_map_freeze(int fd)
 {
 	union bpf_attr a;
@@ -251,4 +271,15 @@ int dt_cpus_each(const char *which, int (*f)(int cpu, void *arg), void *arg)
 			break;
 	}
 	return 0;
+}
+
+u64 dt_bpf_prog_misses(int prog_fd)
+{
+	struct bpf_prog_info info = { 0 };
+	union bpf_attr a = { 0 };
+
+	a.info.bpf_fd = (u32)prog_fd;
+	a.info.info_len = sizeof(info);
+	a.info.info = (u64)(uintptr_t)&info;
+	return bpf(BPF_OBJ_GET_INFO_BY_FD, &a, ATTR_SIZE(info)) < 0 ? 0 : info.recursion_misses;
 }

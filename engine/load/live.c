@@ -186,3 +186,14 @@ void dt_live_drain_doorbell(struct dt_live *l)
 	written = __atomic_load_n(l->bell_written, __ATOMIC_ACQUIRE);
 	__atomic_store_n(l->bell_read, written, __ATOMIC_RELEASE);
 }
+
+u64 dt_live_misses(struct dt_live *l)
+{
+	u64 sum = 0;
+	u32 i;
+
+	for (i = 0; i < l->obj->nprogs; i++)
+		if (l->progs[i] >= 0)
+			sum += dt_bpf_prog_misses(l->progs[i]);
+	return sum;
+}

@@ -25,6 +25,7 @@
 int dt_bpf_map_create(const struct dt_mapspec *m, int btf_fd, u32 key_type, u32 value_type);
 int dt_bpf_map_create_outer(const struct dt_mapspec *m, int inner_fd); /* a map of maps like that one */
 int dt_bpf_map_update(int fd, const void *key, const void *value);
+int dt_bpf_map_fill(int fd, const u32 *values, u32 n); /* elements from 0 on, of 4 bytes */
 int dt_bpf_map_freeze(int fd);
 int dt_bpf_btf_load(const void *data, size_t size);
 struct dt_bpf_prog {
@@ -41,6 +42,8 @@ struct dt_bpf_prog {
 int dt_bpf_prog_load(const struct dt_bpf_prog *p);
 int dt_bpf_raw_tp_open(const char *tracepoint, int prog_fd);
 int dt_bpf_test_run(int prog_fd, const void *ctx, u32 size);
+/* Firings for which the program did not run, because it was running on that CPU already; 0 when not known. */
+u64 dt_bpf_prog_misses(int prog_fd);
 int dt_bpf_map_batch_probe(int map_fd);
 int dt_perf_open_timer(u64 period_ns, int cpu);
 int dt_perf_attach(int perf_fd, int prog_fd);

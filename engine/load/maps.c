@@ -192,13 +192,22 @@ static int create_by_role(dtrace_hdl_t *h, struct dt_live *l, struct dt_mapspec 
 	}
 }
 
+static int fill_set(const struct dt_live *l, const struct dt_live_map *map, const struct dt_mapspec *m)
+{
+	_cleanup_free_ u32 *fds = malloc(m->max_entries * sizeof(*fds));
+	u32 i;
+
+	for (i = 0; fds && i < m->max_entries; i++)
+		fds[i] = (u32)l->maps[m->inner[i]].fd;
+	return fds ? dt_bpf_map_fill(map->fd, fds, m->max_entries) : -1;
+}
+
 static int init(const struct dt_live *l, const struct dt_live_map *map, const struct dt_mapspec *m)
 {
-	u32 zero = 0, i;
+	u32 zero = 0;
 
-	for (i = 0; m->role == DT_MAP_AGGSET && i < m->max_entries; i++)
-		if (dt_bpf_map_update(map->fd, &i, &l->maps[m->inner[i]].fd) < 0)
-			return -1;
+	if (m->role == DT_MAP_AGGSET)
+		return fill_set(l, map, m);
 	if (m->init && dt_bpf_map_update(map->fd, &zero, m->init) < 0)
 		return -1;
 	return m->role == DT_MAP_RODATA ? dt_bpf_map_freeze(map->fd) : 0;

@@ -193,6 +193,11 @@ class Trace:
         return self
 
     @property
+    def missed(self) -> int:
+        """Firings the kernel did not run the program for; only some kernels ever do that."""
+        return sum(d.drops for d in self.drops if "missed firing" in d.message)
+
+    @property
     def data(self) -> list[Any]:
         """All data of all firings, in order."""
         return [value for firing in self.firings for value in firing.data]

@@ -15,7 +15,8 @@ GETPPID = "syscall::getppid:entry /pid == $1/ "
 
 def kernel_symbols_hidden() -> bool:
     with Path("/proc/kallsyms").open() as f:
-        return int(f.readline().split()[0], 16) == 0
+        # per-CPU symbols come first and may be at 0 by right: functions tell
+        return not any(int(line.split()[0], 16) for line in f if line.split()[1] in "tT")
 
 
 def test_ustack(watch):
@@ -114,5 +115,5 @@ def test_printf_of_addresses(trace, workload):
 def test_stacks_of_many_threads(watch):
     t = watch(GETPPID + "{ @[ustack(1)] = count(); }", ("threads", 8, 500))
     rows = t.aggregations()[1]
-    assert sum(rows.values()) == 4000
+    assert 4000 - t.missed <= sum(rows.values()) <= 4000
     assert {frames[0].split("+")[0] for frames in rows} == {"workload`thread_main"}

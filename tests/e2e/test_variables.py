@@ -25,7 +25,9 @@ def test_self_is_per_thread(watch):
         "syscall::getppid:entry /pid == $1/ { self->n++; @[tid] = max(self->n); }",
         ("threads", 6, 200),
     )
-    assert sorted(t.aggregations()[1].values()) == [200] * 6
+    counts = list(t.aggregations()[1].values())
+    assert len(counts) == 6 and max(counts) <= 200
+    assert sum(counts) >= 1200 - t.missed
 
 
 def test_self_survives_other_probes(watch):

@@ -84,5 +84,6 @@ def test_user_symbols_have_names(run: RunProgram, busy: int) -> None:
     r = run(
         f"profile-997hz /arg1 != 0 && pid == {busy}/ {{ umod(arg1); usym(arg1) }}", finish=False
     )
-    r.until(lambda: any("`" in text for text in r.data), seconds=20)
+    r.until(lambda: any("python" in text for text in r.data), seconds=30)
     assert any("python" in text for text in r.data)
+    assert any("`" in text for text in r.data)

@@ -44,6 +44,11 @@ int dt_live_ncpus(struct dt_live *l)
 	return l->ncpus;
 }
 
+u64 dt_live_misses(struct dt_live *l)
+{
+	return 0;
+}
+
 int dt_live_map_fd(struct dt_live *l, u32 map)
 {
 	return map < FAKE_MAPS ? l->fds[map] : -1;
