@@ -24,6 +24,7 @@ PROGRAMS = {
     "quantize": "syscall::read:entry { @ = quantize(arg2) }",
     "trace": "syscall::read:entry { trace(arg0) }",
     "printf": r'syscall::read:entry { printf("%d %s %d\n", pid, execname, arg2) }',
+    "file": r'syscall::read:entry { printf("%d\n", arg0) }',
     "keys": "syscall::read:entry { @[arg2] = count() }",
 }
 
@@ -107,7 +108,7 @@ def run(what: str, on_record: Callable[[Any], Any] | None = None) -> None:
 
 def run_file(path: str) -> None:
     """The library writes the text: no Python object is made of a record."""
-    c = consumer(PROGRAMS["trace"], bufsize="32m", switchrate="5ms")
+    c = consumer(PROGRAMS["file"], bufsize="32m", switchrate="5ms")
     with open(path, "w") as out:
 
         def drain() -> bool:

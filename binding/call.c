@@ -53,11 +53,16 @@ static bool wait_for_lock(struct consumer *self)
 	}
 }
 
+static bool belongs_to_another(struct consumer *self)
+{
+	return py_raise_text(self->st, "the consumer belongs to another process (%d)",
+			     (int)self->pid);
+}
+
 bool py_lock(struct consumer *self, const char *method, enum py_nesting nesting)
 {
 	if (self->h && self->pid != getpid())
-		return py_raise_text(self->st, "the consumer belongs to another process (%d)",
-				     (int)self->pid);
+		return belongs_to_another(self);
 	if (py_nested(self))
 		return usable(self) && nesting_fits(self, method, nesting);
 	if (!PyThread_acquire_lock(self->lock, NOWAIT_LOCK) && !wait_for_lock(self))
@@ -107,6 +112,8 @@ bool py_call_gil(struct py_call *call)
 	/* What a callback raised at the end of a firing could not be told to the library there. */
 	if (PyErr_Occurred())
 		return false;
+	if (call->self->foreign) /* the callback forked, and here is the child */
+		return belongs_to_another(call->self);
 	if (++call->count % YIELD_EVERY)
 		return true;
 	Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS return PyErr_CheckSignals() == 0;
@@ -117,7 +124,8 @@ void py_close(struct consumer *self)
 	dtrace_hdl_t *h = self->h;
 
 	self->h = NULL;
-	if (!h || (self->pid != getpid() && !py_engine.fork_safe))
+	/* A handle that was in use as the process forked may be in any state. */
+	if (!h || (self->pid != getpid() && (!py_engine.fork_safe || self->call)))
 		return;
 	Py_BEGIN_ALLOW_THREADS py_engine.close(h);
 	Py_END_ALLOW_THREADS

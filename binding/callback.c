@@ -179,6 +179,22 @@ int py_on_record(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, vo
 	return DTRACE_CONSUME_NEXT;
 }
 
+/* The library writes; the GIL is not needed. */
+int py_on_written(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, void *arg)
+{
+	struct py_call *call = arg;
+
+	if (!rec) {
+		if (!call->stream->quiet)
+			fputc('\n', call->stream->fp);
+		return DTRACE_CONSUME_NEXT;
+	}
+	if (rec->dtrd_action != DTRACEACT_EXIT)
+		return DTRACE_CONSUME_THIS;
+	note_exit(call->self, data, rec);
+	return DTRACE_CONSUME_NEXT;
+}
+
 /* ---- text ----------------------------------------------------------------------------------------- */
 
 static bool text_append(struct consumer *self, const char *s, size_t n)

@@ -44,6 +44,47 @@ static int set_up(struct consumer *self)
 	return 0;
 }
 
+static void register_consumer(struct consumer *self)
+{
+	struct py_state *st = self->st;
+
+	PyThread_acquire_lock(st->consumers_lock, WAIT_LOCK);
+	self->next = st->consumers;
+	self->at = &st->consumers;
+	if (self->next)
+		self->next->at = &self->next;
+	st->consumers = self;
+	PyThread_release_lock(st->consumers_lock);
+}
+
+static void unregister_consumer(struct consumer *self)
+{
+	if (!self->at)
+		return;
+	PyThread_acquire_lock(self->st->consumers_lock, WAIT_LOCK);
+	*self->at = self->next;
+	if (self->next)
+		self->next->at = self->at;
+	PyThread_release_lock(self->st->consumers_lock);
+}
+
+void py_consumers_forked(struct py_state *st)
+{
+	pid_t pid = getpid();
+
+#ifdef Py_GIL_DISABLED
+	/* a thread that is no more may have had the old one */
+	st->consumers_lock = PyThread_allocate_lock();
+#endif
+	for (struct consumer *c = st->consumers; c; c = c->next) {
+		if (c->pid == pid || c->foreign)
+			continue;
+		c->foreign = true;
+		if (c->h && py_engine.forked)
+			py_engine.forked(c->h);
+	}
+}
+
 static int open_handle(struct consumer *self)
 {
 	dtrace_hdl_t *h;
@@ -57,6 +98,7 @@ static int open_handle(struct consumer *self)
 	}
 	self->h = h;
 	self->pid = getpid();
+	register_consumer(self);
 	return set_up(self);
 }
 
@@ -123,6 +165,7 @@ static void Consumer_dealloc(PyObject *o)
 	freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
 	PyObject_GC_UnTrack(o);
+	unregister_consumer(self);
 	py_close(self);
 	Consumer_clear(o);
 	py_probes_clear(self);
@@ -349,6 +392,50 @@ static PyObject *Consumer_consume(PyObject *o, PyObject *callback)
 	py_call_begin(&call, self, "consume", callback);
 	rc = py_engine.work(self->h, self->memfile, py_on_probe, py_on_record, &call);
 	py_call_end(&call);
+	none = finish(self, rc != DTRACE_WORKSTATUS_ERROR || py_raise(self));
+	return none ? PyBool_FromLong(rc == DTRACE_WORKSTATUS_DONE) : NULL;
+}
+
+static bool is_quiet(struct consumer *self)
+{
+	dtrace_optval_t v = DTRACEOPT_UNSET;
+
+	return py_engine.getopt(self->h, "quiet", &v) == 0 && v != DTRACEOPT_UNSET;
+}
+
+static dtrace_workstatus_t write_pass(struct consumer *self, struct py_stream *stream)
+{
+	struct py_call call;
+	dtrace_workstatus_t rc;
+
+	py_call_begin(&call, self, "write", NULL);
+	call.stream = stream;
+	stream->call = &call;
+	stream->quiet = is_quiet(self);
+	rc = py_engine.work(self->h, stream->fp, py_on_probe, py_on_written, &call);
+	py_stream_close(stream);
+	py_call_end(&call);
+	if (stream->error && !PyErr_Occurred()) {
+		errno = stream->error;
+		PyErr_SetFromErrno(PyExc_OSError);
+	}
+	return rc;
+}
+
+static PyObject *Consumer_write(PyObject *o, PyObject *file)
+{
+	struct consumer *self = (struct consumer *)o;
+	_cleanup_pyref_ PyObject *none = NULL;
+	struct py_stream stream;
+	dtrace_workstatus_t rc;
+
+	if (!py_stream_open(&stream, file))
+		return NULL;
+	if (!py_lock(self, "write", PY_OUTER)) {
+		py_stream_close(&stream);
+		return NULL;
+	}
+	rc = write_pass(self, &stream);
 	none = finish(self, rc != DTRACE_WORKSTATUS_ERROR || py_raise(self));
 	return none ? PyBool_FromLong(rc == DTRACE_WORKSTATUS_DONE) : NULL;
 }
@@ -608,6 +695,7 @@ static PyMethodDef methods[] = {
 	METHOD(setopt, METH_VARARGS | METH_KEYWORDS),
 	METHOD(go, METH_NOARGS),
 	METHOD(consume, METH_O),
+	METHOD(write, METH_O),
 	METHOD(aggwalk, METH_O),
 	METHOD(aggclear, METH_NOARGS),
 	METHOD(aggmin, METH_NOARGS),

@@ -15,6 +15,7 @@
 #pragma weak dtrace_pollfd
 #pragma weak dtrace_work_due
 #pragma weak dtrace_wakeup
+#pragma weak dtrace_forked
 #pragma weak dtrace_verifier_log
 #pragma weak dtrace_engine_version
 #define OPTIONAL(f) f
@@ -36,6 +37,7 @@ const struct py_engine py_engine = {
 	.errnum = dtrace_errno,
 	.errmsg = dtrace_errmsg,
 	.setopt = dtrace_setopt,
+	.getopt = dtrace_getopt,
 	.strcompile = dtrace_program_strcompile,
 	.exec = dtrace_program_exec,
 	.go = dtrace_go,
@@ -56,6 +58,7 @@ const struct py_engine py_engine = {
 	.pollfd = OPTIONAL(dtrace_pollfd),
 	.work_due = OPTIONAL(dtrace_work_due),
 	.wakeup = OPTIONAL(dtrace_wakeup),
+	.forked = OPTIONAL(dtrace_forked),
 	.verifier_log = OPTIONAL(dtrace_verifier_log),
 	.version = OPTIONAL(dtrace_engine_version),
 };

@@ -21,6 +21,38 @@ static int add_versions(PyObject *module)
 	return PyModule_AddStringConstant(module, "ENGINE_VERSION", version);
 }
 
+/* ---- forked children -------------------------------------------------------------------------- */
+
+static PyObject *after_fork(PyObject *ref, PyObject *unused)
+{
+	_cleanup_pyref_ PyObject *module = PyObject_CallNoArgs(ref);
+
+	if (!module)
+		return NULL;
+	if (module != Py_None)
+		py_consumers_forked(PyModule_GetState(module));
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef after_fork_def = { "after_fork", after_fork, METH_NOARGS, NULL };
+
+/* What is registered stays for good: it must not keep the module. */
+static int watch_forks(PyObject *module)
+{
+	_cleanup_pyref_ PyObject *ref = PyWeakref_NewRef(module, NULL), *os = NULL, *hook = NULL;
+	_cleanup_pyref_ PyObject *kwargs = NULL, *args = NULL, *reg = NULL, *none = NULL;
+
+	if (!py_engine.forked)
+		return 0;
+	hook = ref ? PyCFunction_New(&after_fork_def, ref) : NULL;
+	os = hook ? PyImport_ImportModule("os") : NULL;
+	reg = os ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
+	args = reg ? PyTuple_New(0) : NULL;
+	kwargs = args ? Py_BuildValue("{sO}", "after_in_child", hook) : NULL;
+	none = kwargs ? PyObject_Call(reg, args, kwargs) : NULL;
+	return none ? 0 : -1;
+}
+
 static int module_exec(PyObject *module)
 {
 	struct py_state *st = PyModule_GetState(module);
@@ -29,6 +61,13 @@ static int module_exec(PyObject *module)
 		return -1;
 	if (intern(&st->provider, "provider") < 0 || intern(&st->module, "module") < 0 ||
 	    intern(&st->function, "function") < 0 || intern(&st->name, "name") < 0)
+		return -1;
+	st->consumers_lock = PyThread_allocate_lock();
+	if (!st->consumers_lock) {
+		PyErr_NoMemory();
+		return -1;
+	}
+	if (watch_forks(module) < 0)
 		return -1;
 	st->consumer_type = py_consumer_type(module);
 	if (!st->consumer_type || PyModule_AddType(module, st->consumer_type) < 0)
@@ -76,7 +115,11 @@ static int module_clear(PyObject *module)
 
 static void module_free(void *module)
 {
+	struct py_state *st = PyModule_GetState(module);
+
 	module_clear(module);
+	if (st && st->consumers_lock)
+		PyThread_free_lock(st->consumers_lock);
 }
 
 static PyModuleDef_Slot slots[] = {

@@ -44,6 +44,7 @@ struct py_engine {
 	int (*errnum)(dtrace_hdl_t *);
 	const char *(*errmsg)(dtrace_hdl_t *, int);
 	int (*setopt)(dtrace_hdl_t *, const char *, const char *);
+	int (*getopt)(dtrace_hdl_t *, const char *, dtrace_optval_t *);
 	dtrace_prog_t *(*strcompile)(dtrace_hdl_t *, const char *, dtrace_probespec_t, unsigned int,
 				     int, char *const[]);
 	int (*exec)(dtrace_hdl_t *, dtrace_prog_t *, dtrace_proginfo_t *);
@@ -68,6 +69,7 @@ struct py_engine {
 	int (*pollfd)(dtrace_hdl_t *);
 	int64_t (*work_due)(dtrace_hdl_t *);
 	void (*wakeup)(dtrace_hdl_t *);
+	void (*forked)(dtrace_hdl_t *);
 	const char *(*verifier_log)(dtrace_hdl_t *);
 	const char *(*version)(void);
 };
@@ -76,7 +78,12 @@ extern const struct py_engine py_engine;
 
 /* ---- the module --------------------------------------------------------------------------------- */
 
+struct consumer;
+
 struct py_state {
+	/* All consumers there are, for a forked child; without a GIL they come and go at any time. */
+	struct consumer *consumers;
+	PyThread_type_lock consumers_lock;
 	PyTypeObject *consumer_type;
 	/* of the Python module dtrace._errors, shared by all engines */
 	PyObject *error, *compile_error, *load_error;
@@ -91,11 +98,14 @@ struct py_state {
 /* ---- a consumer ------------------------------------------------------------------------------------ */
 
 struct py_call;
+struct py_stream;
 
 struct consumer {
 	PyObject_HEAD struct py_state *st;
-	dtrace_hdl_t *h; /* NULL: closed */
-	pid_t pid;       /* who opened it: a forked child must leave it alone */
+	struct consumer *next, **at; /* of st->consumers; at NULL: not among them */
+	dtrace_hdl_t *h;             /* NULL: closed */
+	pid_t pid;                   /* who opened it: a forked child must leave it alone */
+	bool foreign;                /* this is a forked child's copy */
 
 	PyThread_type_lock lock;
 	atomic_ulong owner;           /* thread that holds the lock, 0: none */
@@ -118,6 +128,8 @@ struct consumer {
 };
 
 PyTypeObject *py_consumer_type(PyObject *module);
+/* In a forked child: let go of what the parent's consumers have. */
+void py_consumers_forked(struct py_state *st);
 
 /* ---- one use of the library (call.c) ----------------------------------------------------------------- */
 
@@ -128,13 +140,14 @@ PyTypeObject *py_consumer_type(PyObject *module);
  */
 struct py_call {
 	struct consumer *self;
-	PyThreadState *released; /* NULL: we have the GIL */
-	struct py_call *outer;   /* we are inside a callback of this one */
-	const char *name;        /* of the method */
-	PyObject *callback;      /* borrowed */
-	PyObject *probe;         /* the dict of the firing being consumed */
-	bool printing;           /* the library was asked to print a record */
-	unsigned int count;      /* callbacks so far */
+	PyThreadState *released;  /* NULL: we have the GIL */
+	struct py_call *outer;    /* we are inside a callback of this one */
+	const char *name;         /* of the method */
+	PyObject *callback;       /* borrowed */
+	struct py_stream *stream; /* of write() */
+	PyObject *probe;          /* the dict of the firing being consumed */
+	bool printing;            /* the library was asked to print a record */
+	unsigned int count;       /* callbacks so far */
 };
 
 enum py_nesting {
@@ -165,12 +178,28 @@ void py_close(struct consumer *self);
 
 dtrace_consume_probe_f py_on_probe;
 dtrace_consume_rec_f py_on_record;       /* arg: struct py_call */
+dtrace_consume_rec_f py_on_written;      /* the same, for write() */
 dtrace_aggregate_f py_on_aggregate;      /* arg: struct py_call */
 dtrace_handle_buffered_f py_on_buffered; /* arg of the handlers: struct consumer */
 dtrace_handle_drop_f py_on_drop;
 dtrace_handle_err_f py_on_error;
 /* Hand over what the library printed for the last record, if anything.  false with an exception. */
 bool py_flush_text(struct py_call *call);
+
+/* ---- stream.c --------------------------------------------------------------------------------------------- */
+
+struct py_stream {
+	FILE *fp;
+	int fd;               /* what fp writes to */
+	int error;            /* errno of the first failure */
+	struct py_call *call; /* NULL: outside the library */
+	bool quiet;           /* no newline after each firing */
+};
+
+/* A stream to where file, a Python file or a descriptor, writes.  false with an exception. */
+bool py_stream_open(struct py_stream *stream, PyObject *file);
+/* Write what is left. */
+void py_stream_close(struct py_stream *stream);
 
 /* ---- convert.c -------------------------------------------------------------------------------------------- */
 

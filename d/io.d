@@ -1,19 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * io.d - open files, and block input and output.
- *
- * A file that is not there has empty members.
- */
-
-typedef struct fileinfo {
-	string fi_name;
-	string fi_dirname;
-	string fi_pathname;
-	uint64_t fi_offset;
-	string fi_fs;
-	string fi_mount;
-	int fi_oflags;
-} fileinfo_t;
+/* io.d - block input and output */
+#pragma D depends_on library file.d
 
 typedef struct devinfo {
 	int dev_major;
@@ -51,26 +38,9 @@ inline int B_ASYNC = 0x400;
 inline int RW_WRITER = 0;
 inline int RW_READER = 1;
 
-translator fileinfo_t < struct file *F > {
-	fi_name = F ? stringof(F->f_path.dentry->d_name.name) : "";
-	fi_dirname = F ? dirname(__path(F->f_path.mnt, F->f_path.dentry)) : "";
-	fi_pathname = F ? __path(F->f_path.mnt, F->f_path.dentry) : "";
-	fi_offset = F ? F->f_pos : 0;
-	fi_fs = F ? stringof(F->f_inode->i_sb->s_type->name) : "";
-	fi_mount = F ? __path(F->f_path.mnt, F->f_path.mnt->mnt_root) : "";
-	fi_oflags = F ? F->f_flags : 0;
-};
-
-inline fileinfo_t fds[int fd] = xlate <fileinfo_t>(
-	fd >= 0 && curthread->files && fd < curthread->files->fdt->max_fds ?
-	curthread->files->fdt->fd[fd] : (struct file *)NULL);
-
-inline string cwd = __path(curthread->fs->pwd.mnt, curthread->fs->pwd.dentry);
-inline string root = __rootpath(curthread->fs->root.mnt, curthread->fs->root.dentry);
-
 /* Operations of a bio's bi_opf: even numbers read, odd ones write; 0x800 is REQ_SYNC. */
 inline int __bflags[uint_t op, int status] =
-	(op & 1 ? B_WRITE : B_READ) | (op & 0x800 ? 0 : B_ASYNC) | (status ? B_ERROR : 0) | B_PHYS;
+	(1 & op ? B_WRITE : B_READ) | (0x800 & op ? 0 : B_ASYNC) | (0 != status ? B_ERROR : 0) | B_PHYS;
 
 translator bufinfo_t < struct bio *B > {
 	b_flags = __bflags[B->bi_opf, B->bi_status];

@@ -141,7 +141,8 @@ translator psinfo_t < struct task_struct *T > {
 	pr_time = T->signal->sum_sched_runtime + T->se.sum_exec_runtime;
 	pr_ctime = T->signal->cutime + T->signal->cstime;
 	pr_fname = stringof(T->group_leader->comm);
-	pr_psargs = T->mm && T->mm == curthread->mm ? execargs : stringof(T->group_leader->comm);
+	pr_psargs = T->mm && T->mm == curthread->mm ? substr(execargs, 0, 79) :
+		stringof(T->group_leader->comm);
 	pr_wstat = T->exit_code;
 	pr_argc = T->mm && T->mm == curthread->mm ? *(int *)copyin(T->mm->start_stack, 4) : 0;
 	pr_argv = T->mm ? T->mm->start_stack + 8 : 0;

@@ -22,5 +22,6 @@ inline int O_NOATIME = 262144;
 inline int O_CLOEXEC = 524288;
 inline int O_RSYNC = 1052672;
 inline int O_SYNC = 1052672;
+inline int O_FSYNC = 1052672;
 inline int O_PATH = 2097152;
 inline int O_TMPFILE = 4259840;

@@ -38,6 +38,11 @@ int64_t dtrace_work_due(dtrace_hdl_t *);
 /* Ends a dtrace_sleep() in another thread, now or the next one.  Thread-safe, async-signal-safe. */
 void dtrace_wakeup(dtrace_hdl_t *);
 
+/* In a forked child: closes the child's copies of what traces, so that it ends with the parent, and leaves the
+ * parent's tracing alone.  Nothing is freed: safe even when the handle was in use as the process forked.  The
+ * handle is then good for dtrace_close() only, and for that only if it was not in use. */
+void dtrace_forked(dtrace_hdl_t *);
+
 /* The verifier's log when dtrace_go() failed with EDT_BPF, else NULL. */
 const char *dtrace_verifier_log(dtrace_hdl_t *);
 

@@ -21,6 +21,7 @@ TYPES = [
     re.compile(r"^\} (\w+);", re.MULTILINE),
     re.compile(r"^(?:typedef )?((?:struct|union|enum) \w+) \{", re.MULTILINE),
 ]
+TRANSLATORS = re.compile(r"^translator (\w+) < ([\w ]*\w(?: \*+)?) ?\w+ >", re.MULTILINE)
 
 HEAD = """\
 /* Written by tools/gen-dlibs.py from the libraries in d/. */
@@ -58,6 +59,8 @@ def main() -> None:
                 if name in names:
                     fail(f"{name} is declared in {paths[names[name]].name} and {path.name}")
                 names[name] = number
+        for out_type, in_type in TRANSLATORS.findall(text):
+            names[f"{out_type} < {in_type.strip()}"] = number
         c.append(f"static const char text{number}[] =\n{literal(text)};\n\n")
     c.append("const struct dt_library dt_libraries[] = {\n")
     for number, path in enumerate(paths):

@@ -27,6 +27,44 @@ static int env_ksym(void *arg, const char *mod, const char *name, u64 *addr)
 	return 0;
 }
 
+/* The number in a file of sysfs. */
+static int read_number(const char *path, u32 *n)
+{
+	FILE *f = fopen(path, "re");
+	int ok;
+
+	if (!f)
+		return -1;
+	ok = fscanf(f, "%u", n) == 1;
+	fclose(f);
+	return ok ? 0 : -1;
+}
+
+#define CPU_DIR "/sys/devices/system/cpu/cpu%u"
+#define MAX_NODES 1024
+
+static int env_cpu_place(void *arg, u32 cpu, u32 *chip, u32 *node)
+{
+	char path[96];
+
+	(void)arg;
+	*chip = *node = 0;
+	snprintf(path, sizeof(path), CPU_DIR "/topology/physical_package_id", cpu);
+	if (read_number(path, chip) < 0)
+		return -1;
+	for (u32 k = 0; k < MAX_NODES; k++) {
+		snprintf(path, sizeof(path), CPU_DIR "/node%u", cpu, k);
+		if (access(path, F_OK) == 0) {
+			*node = k;
+			break;
+		}
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%u", k);
+		if (access(path, F_OK) != 0)
+			break;
+	}
+	return 0;
+}
+
 static int env_pragma_option(void *arg, const char *name, const char *value, const char **err)
 {
 	dtrace_hdl_t *h = arg;
@@ -41,7 +79,7 @@ static void env_refresh(void *arg, struct dt_env *env)
 {
 	dtrace_hdl_t *h = arg;
 
-	env->strsize = dt_opt_u32(h, DT_OPT_STRSIZE, 8, 32 << 10);
+	env->strsize = dt_opt_u32(h, DT_OPT_STRSIZE, 8, 64 << 10);
 	env->cflags = h->cflags | dt_opt_cflags(h);
 	env->destructive = dt_opt(h, DT_OPT_DESTRUCTIVE) != 0;
 }
@@ -53,6 +91,7 @@ static void env_init(dtrace_hdl_t *h)
 		.probes = &h->probes,
 		.syms = &h->syms,
 		.ksym = env_ksym,
+		.cpu_place = env_cpu_place,
 		.arg = h,
 		.target = -1,
 		.pid = getpid(),

@@ -301,15 +301,12 @@ static void layout_store(struct gen *g, u32 index)
 	struct agg_use *u = &g->agguse[index];
 
 	u->set = -1;
-	if (needs_hash(a, u)) {
+	if (needs_hash(a, u))
 		layout_hash(g, a, index);
-		if (g->naggmaps > AGG_OWN_MAP)
-			share_hash(g, a, u);
-	} else if (u->seen && a->nkeys) {
+	else if (u->seen && a->nkeys)
 		layout_dense(g, a, u->at);
-	} else {
+	else
 		layout_cell(g, a);
-	}
 }
 
 void g_layout_aggs(struct gen *g)
@@ -325,6 +322,9 @@ void g_layout_aggs(struct gen *g)
 		layout_agg(g, k);
 	for (u32 k = 0; k < n; k++)
 		layout_store(g, k);
+	for (u32 k = 0; k < n && g->naggmaps > AGG_OWN_MAP; k++)
+		if (g->o->aggs[k].map >= 0)
+			share_hash(g, &g->o->aggs[k], &g->agguse[k]);
 }
 
 /* ---- buckets ------------------------------------------------------------------------------------------------- */

@@ -174,6 +174,7 @@ static void begin_clause(struct gen *g, const struct at_clause *ac)
 	if (!g->info_slot && !g->errinfo)
 		g->info_slot = ir_slot(g->f, sizeof(struct dt_rec_fault) + 8);
 	g->prog->loc = ac->clause->loc;
+	g_strtok_begin(g);
 }
 
 void g_clause(struct gen *g, const struct at_clause *ac)

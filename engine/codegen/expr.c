@@ -36,6 +36,12 @@ static vreg norm_to(struct gen *g, vreg v, const struct dt_type *t)
  * a time: a + (b + (c + ...)) works from the inside out.  Only where nobody can tell the difference.
  */
 
+/* Subroutines whose calls have an order: the others only compute. */
+static bool is_ordered(int id)
+{
+	return id == DT_S_BCOPY || id == DT_S_COPYINTO || id == DT_S_STRTOK || id == DT_S_SPECULATION;
+}
+
 static bool has_effect(const struct dt_node *n)
 {
 	switch (n->op) {
@@ -45,8 +51,9 @@ static bool has_effect(const struct dt_node *n)
 	case N_PREDEC:
 	case N_POSTINC:
 	case N_POSTDEC:
-	case N_CALL:
 		return true;
+	case N_CALL:
+		return !n->subr || is_ordered(n->subr->id);
 	default:
 		return false;
 	}
@@ -754,6 +761,8 @@ static vreg gen_ksym(struct gen *g, const struct dt_node *n)
 
 static vreg gen_call(struct gen *g, const struct dt_node *n)
 {
+	if (n->subr && (n->subr->id == DT_S_CHIP || n->subr->id == DT_S_LGRP))
+		return g_cpu_place(g, n);
 	if (n->subr)
 		return g_subr(g, n);
 	return g_expr(g, n->args[0]); /* sym(addr) and friends as a number: the address */
@@ -779,6 +788,7 @@ static vreg (*const gens[N_NOPS])(struct gen *g, const struct dt_node *n) = {
 vreg g_expr(struct gen *g, const struct dt_node *n)
 {
 	u32 frame = g->f->frame;
+	bool writing = g->writing;
 	vreg v;
 
 	if (g->failed)
@@ -787,7 +797,9 @@ vreg g_expr(struct gen *g, const struct dt_node *n)
 		g_fail(g, &n->loc, "this expression cannot be used as a number");
 		return e_movi(g, 0);
 	}
+	g->writing = false;
 	v = gens[n->op](g, n);
+	g->writing = writing;
 	g->f->frame = frame; /* the value is in a register: what it took to make it is free */
 	return v;
 }

@@ -159,6 +159,7 @@ struct mem g_keep(struct gen *g, u32 size)
 	struct mem m = g_tmp(g, size);
 
 	g->keep = g->tmp;
+	g->keep_max = DT_MAX(g->keep_max, g->keep);
 	return m;
 }
 

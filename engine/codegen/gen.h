@@ -8,7 +8,8 @@
  *   agg.c      aggregations
  *   vars.c     variables of every scope, addresses, loads and stores
  *   expr.c     scalar expressions
- *   strings.c  string expressions and subroutines
+ *   strings.c  string expressions
+ *   subrs*.c   subroutines; rt.c: loops
  */
 #ifndef DT_GEN_H
 #define DT_GEN_H
@@ -17,7 +18,7 @@
 #include "codegen/ir.h"
 #include "codegen/object.h"
 
-/* Scratch that pointers made by alloca() and copyin() may reach for writing. */
+/* The most that one alloca() or copyin() of constant size may have. */
 #define DT_SCRATCH_WINDOW 65536
 
 /* A place in memory that the verifier knows: register (0: the frame pointer) + offset. */
@@ -52,8 +53,9 @@ struct agg_use {
 };
 
 /* A loop body made for this program (rt.c): bytes that may be read of the first, second string. */
+struct rt_kind;
 struct rt_use {
-	int kind;
+	const struct rt_kind *kind;
 	u32 b1, b2;
 	struct ir_func *f;
 };
@@ -102,10 +104,13 @@ struct gen {
 	u32 end_label, fault_label;
 	s32 info_slot;
 	bool may_fault, clause_may_exit;
+	bool writing;           /* g_addr(): for a store, which elements are made for */
 	vreg ts, selfp, regs;   /* cached for the clause; 0: not made */
 	struct segment *seg;
 	vreg ring, rec, recsize;      /* claimed record (0: none) and its size, for a fault */
 	u32 keep, tmp;          /* scratch: clause-lifetime top, statement top */
+	u32 keep_max;           /* the highest keep: pointers of D programs are below */
+	struct mem strtok;      /* what strtok() has left: subrs_str.c */
 };
 
 /* ---- emitters (emit.c) ------------------------------------------------------------------------- */
@@ -218,6 +223,8 @@ vreg g_load(struct gen *g, struct addr a, const struct dt_type *t, struct dt_loc
 void g_copy(struct gen *g, struct mem dst, struct addr a, u32 size, struct dt_loc loc);
 vreg g_var_load(struct gen *g, const struct dt_node *n);      /* scalar N_VAR, N_ASSOC */
 void g_assign(struct gen *g, const struct dt_node *n);        /* N_ASSIGN of any type, for effect */
+/* Memory that a pointer of the D program may write: size bytes, or up to that many when dyn says how many. */
+struct mem g_writable(struct gen *g, struct addr a, u32 size, vreg dyn, struct dt_loc loc);
 /* Read, change, write: the new or old value. */
 vreg g_modify(struct gen *g, const struct dt_node *lv,
 	      vreg (*fn)(struct gen *g, vreg old, const void *arg), const void *arg, bool want_old);
@@ -244,6 +251,7 @@ vreg g_caller(struct gen *g, const struct dt_node *n);     /* caller, ucaller */
 vreg g_stackdepth(struct gen *g, const struct dt_node *n); /* stackdepth, ustackdepth */
 vreg g_uregs(struct gen *g, const struct dt_node *n);
 vreg g_cgroup(struct gen *g, const struct dt_node *n);
+vreg g_cpu_place(struct gen *g, const struct dt_node *n); /* __chip(), __lgrp() */
 /* Byte offset of a member of a kernel type, "fs" of "struct task_struct"; fails the compilation without it. */
 u32 g_kernel_offset(struct gen *g, struct dt_loc loc, const char *type, const char *member);
 vreg g_read_kernel(struct gen *g, struct mem m, u32 size); /* 0 when it cannot be read */
@@ -284,5 +292,6 @@ struct subr_str {
 	u32 (*bound)(struct gen *g, const struct dt_node *n);
 };
 const struct subr_str *g_subr_str(int id); /* NULL: not one of these */
+void g_strtok_begin(struct gen *g); /* subrs_str.c: at the start of a clause */
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "codegen/gen.h"
+#include "codegen/rt.h"
 
 static u32 cap(const struct gen *g, u32 n)
 {
@@ -140,10 +141,11 @@ static void into_copyinstr(struct gen *g, const struct dt_node *n, struct mem ds
 	vreg addr = g_expr(g, n->args[0]);
 	struct ir_arg len = a_imm(size);
 
+	/* the limit does not count the NUL */
 	if (n->nargs > 1 && n->args[1]->op == N_INT)
-		len = a_imm((s64)DT_MIN(DT_MAX(n->args[1]->val, 1), size));
+		len = a_imm((s64)DT_MIN(n->args[1]->val, size - 1) + 1);
 	else if (n->nargs > 1)
-		len = a_reg(g_at_most(g, g_expr(g, n->args[1]), size));
+		len = a_reg(e_alui(g, IR_ADD, g_at_most(g, g_expr(g, n->args[1]), size - 1), 1));
 	vreg rc = e_call(g, BPF_FUNC_probe_read_user_str, a_mem(dst), len, a_reg(addr));
 
 	g_fault_unless(g, BPF_JSGE, rc, 0, DTRACEFLT_BADADDR, addr, n->loc);
@@ -188,10 +190,10 @@ static struct sval join(struct gen *g, const struct dt_node *n)
 	struct sval s1, s2;
 
 	if (right_first)
-		s2 = g_str(g, n->args[1]);
-	s1 = g_str(g, n->args[0]);
+		s2 = subr_str_arg(g, n, 1);
+	s1 = subr_str_arg(g, n, 0);
 	if (!right_first)
-		s2 = g_str(g, n->args[1]);
+		s2 = subr_str_arg(g, n, 1);
 	struct mem t = g_tmp(g, b1 + b2);
 	vreg len = g_at_most(g, g_copy_len(g, t, b1, s1.m), b1 - 1);
 	struct mem rest = { e_alu(g, IR_ADD, e_addr(g, t), len), 0 };
@@ -326,8 +328,12 @@ static struct sval str(struct gen *g, const struct dt_node *n)
 struct sval g_str(struct gen *g, const struct dt_node *n)
 {
 	u32 frame = g->f->frame;
-	struct sval s = str(g, n);
+	bool writing = g->writing;
+	struct sval s;
 
+	g->writing = false;
+	s = str(g, n);
+	g->writing = writing;
 	g->f->frame = frame; /* strings are never in the frame */
 	return s;
 }

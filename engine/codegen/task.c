@@ -61,8 +61,8 @@ vreg g_stackdepth(struct gen *g, const struct dt_node *n)
 /* Those that the kernel saves when it is entered, in the order of struct pt_regs. */
 #define SAVED_REGS 21
 
-static const char *const segments[DT_NUREGS - SAVED_REGS] = { "fsbase",	 "gsbase",  "ds", "es",
-							      "fsindex", "gsindex" };
+static const char *const segments[DT_NUREGS - SAVED_REGS] = { "fsbase", "gsbase",  "ds",
+							      "es",     "fsindex", "gsindex" };
 
 static vreg segment(struct gen *g, const struct dt_node *n, const char *member)
 {
@@ -102,4 +102,29 @@ vreg g_cgroup(struct gen *g, const struct dt_node *n)
 {
 	(void)n;
 	return e_call0(g, BPF_FUNC_get_current_cgroup_id);
+}
+
+/* ---- processors ------------------------------------------------------------------------------------------ */
+
+/* From a table made at compile time: a kernel without data symbols does not say. */
+vreg g_cpu_place(struct gen *g, const struct dt_node *n)
+{
+	u32 ncpus = DT_MAX(g->opts->ncpus, 1), out = ir_label(g->f);
+	u32 *table = dt_arena_alloc(g->arena, ncpus * sizeof(*table));
+
+	for (u32 cpu = 0; cpu < ncpus; cpu++) {
+		u32 chip = 0, node = 0;
+
+		if (g->env->cpu_place && g->env->cpu_place(g->env->arg, cpu, &chip, &node) == 0)
+			table[cpu] = n->subr->id == DT_S_CHIP ? chip : node;
+	}
+	struct mem m = g_rodata_mem(g, g_rodata(g, table, ncpus * (u32)sizeof(*table), 8));
+	vreg d = e_movi(g, 0), cpu = e_bounded(g, g_expr(g, n->args[0]));
+
+	e_jcci(g, BPF_JGE, cpu, ncpus, out);
+	vreg p = e_alu(g, IR_ADD, e_addr(g, m), e_alui(g, IR_SHL, cpu, 2));
+
+	e_set(g, d, e_ld(g, (struct mem){ p, 0 }, 4));
+	e_label(g, out);
+	return d;
 }

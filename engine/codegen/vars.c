@@ -6,7 +6,8 @@
  *   this        the program's scratch in state
  *   self        one structure of all self-> scalars per thread, in task storage: one look-up per clause,
  *               freed by the kernel when the thread ends
- *   x[...]      a hash map per array; self->x[...] has the thread in its key
+ *   x[...]      a hash map per array; self->x[...] has the thread in its key, and so have self-> variables too
+ *               large for task storage
  *
  * An absent element reads as zero.  Kernel and user memory is read by helpers, whose failure is a fault; typed
  * kernel pointers that the verifier follows (ADDR_BTF) are read by plain loads.
@@ -95,9 +96,12 @@ static void layout_scalar(struct gen *g, struct dt_var *v)
 					   &g->this_size;
 
 	v->size = var_size(g, v->type);
+	v->keysize = 0;
 	v->off = *top;
 	*top += v->size;
 }
+
+#define SELF_MAX (60u << 10) /* bytes of task storage: the kernel's limit is a little below 64 KiB */
 
 void g_layout_vars(struct gen *g)
 {
@@ -111,7 +115,7 @@ void g_layout_vars(struct gen *g)
 
 		if (!v->type)
 			continue;
-		if (v->assoc)
+		if (v->assoc || (v->scope == DT_SELF && g->self_size + var_size(g, v->type) > SELF_MAX))
 			layout_assoc(g, v, k, narrays);
 		else
 			layout_scalar(g, v);
@@ -132,9 +136,15 @@ void g_layout_vars(struct gen *g)
 
 /* ---- what a clause needs before it runs ------------------------------------------------------------- */
 
+/* In a hash: an element of an array, or a thread's variable that is too large for task storage. */
+static bool is_hashed(const struct dt_node *n)
+{
+	return (n->op == N_VAR || n->op == N_ASSOC) && n->var->keysize;
+}
+
 static bool is_self(const struct dt_node *n)
 {
-	return n->op == N_VAR && n->var->scope == DT_SELF;
+	return n->op == N_VAR && n->var->scope == DT_SELF && !is_hashed(n);
 }
 
 static const struct dt_node *lvalue_root(const struct dt_node *n)
@@ -247,6 +257,25 @@ static struct mem or_zeros(struct gen *g, struct mem m, u32 size)
 	return (struct mem){ p, 0 };
 }
 
+/* To be written: p when it is not null, else scratch, and what is written there is a drop. */
+static struct mem or_scratch(struct gen *g, struct mem m, u32 size)
+{
+	u32 null = ir_label(g->f), end = ir_label(g->f);
+	vreg p = ir_reg(g->f);
+
+	e_jcci(g, BPF_JEQ, m.p, 0, null);
+	e_set(g, p, e_addr(g, m));
+	e_jmp(g, end);
+	e_label(g, null);
+	g_drop(g, DT_ST_DYNDROPS);
+	struct mem t = g_tmp(g, size);
+
+	e_zero(g, t, size);
+	e_set(g, p, e_addr(g, t));
+	e_label(g, end);
+	return (struct mem){ p, 0 };
+}
+
 static void store_key(struct gen *g, const struct dt_node *n, const struct dt_type *t, struct mem at)
 {
 	u32 size = var_size(g, t);
@@ -267,7 +296,9 @@ static struct mem assoc_key(struct gen *g, const struct dt_node *n)
 {
 	const struct dt_var *v = n->var;
 	struct mem key = g_tmp(g, v->keysize), at = key;
+	bool writing = g->writing;
 
+	g->writing = false;
 	if (v->off) {
 		e_sti(g, at, 8, v->off);
 		at = mem_add(at, 8);
@@ -282,6 +313,7 @@ static struct mem assoc_key(struct gen *g, const struct dt_node *n)
 		at = mem_add(at, var_size(g, v->keys[k]));
 	}
 	e_zero(g, at, v->keysize - (u32)(at.off - key.off));
+	g->writing = writing;
 	return key;
 }
 
@@ -290,10 +322,29 @@ static vreg assoc_find(struct gen *g, const struct dt_node *n, struct mem key)
 	return e_call(g, BPF_FUNC_map_lookup_elem, a_map(n->var->map), a_mem(key));
 }
 
+static struct addr assoc_addr(struct gen *g, const struct dt_node *n)
+{
+	u32 size = n->var->size, have = ir_label(g->f);
+	struct mem key = assoc_key(g, n);
+	vreg p = e_mov(g, assoc_find(g, n, key));
+
+	if (!g->writing)
+		return safe(or_zeros(g, (struct mem){ p, 0 }, size), size);
+	e_jcci(g, BPF_JNE, p, 0, have);
+	e_call(g, BPF_FUNC_map_update_elem, a_map(n->var->map), a_mem(key), a_mem(g_zeros(g, size)),
+	       a_imm(BPF_NOEXIST));
+	e_set(g, p, assoc_find(g, n, key));
+	e_label(g, have);
+	return safe(or_scratch(g, (struct mem){ p, 0 }, size), size);
+}
+
 static struct addr var_addr(struct gen *g, const struct dt_node *n)
 {
 	const struct dt_var *v = n->var;
+	struct mem m = { g->selfp, v->off };
 
+	if (is_hashed(n))
+		return assoc_addr(g, n);
 	switch (v->scope) {
 	case DT_GLOBAL:
 		return safe(g_globals_mem(g, v->off), v->size);
@@ -302,14 +353,7 @@ static struct addr var_addr(struct gen *g, const struct dt_node *n)
 	case DT_SELF:
 		break;
 	}
-	return safe(or_zeros(g, (struct mem){ g->selfp, v->off }, v->size), v->size);
-}
-
-static struct addr assoc_addr(struct gen *g, const struct dt_node *n)
-{
-	vreg p = assoc_find(g, n, assoc_key(g, n));
-
-	return safe(or_zeros(g, (struct mem){ p, 0 }, n->var->size), n->var->size);
+	return safe(g->writing ? or_scratch(g, m, v->size) : or_zeros(g, m, v->size), v->size);
 }
 
 static void check_null(struct gen *g, struct addr *a, struct dt_loc loc)
@@ -330,14 +374,15 @@ static struct addr addr_add(struct addr a, u64 off)
 /* l[r]: within D memory the index is checked, elsewhere the address is computed and the read will tell. */
 static struct addr index_addr(struct gen *g, const struct dt_node *n)
 {
-	bool array = dt_type_is_array(n->l->type);
+	bool array = dt_type_is_array(n->l->type), index_first = g_right_first(n->l, n->r);
+	vreg i = index_first ? g_expr(g, n->r) : 0;
 	struct addr a = array ? g_addr(g, n->l) : g_ptr(g, n->l);
 	u64 size = g_type_size(g, n->type);
 
 	if (n->r->op == N_INT && (s64)n->r->val >= 0 &&
-	    (a.kind != ADDR_SAFE || (n->r->val + 1) * size <= a.bound))
+	    (a.kind != ADDR_SAFE || (size && n->r->val < a.bound / size)))
 		return addr_add(a, n->r->val * size);
-	vreg i = e_bounded(g, g_expr(g, n->r));
+	i = e_bounded(g, index_first ? i : g_expr(g, n->r));
 
 	if (a.kind == ADDR_SAFE) {
 		u64 count = size ? a.bound / size : 0;
@@ -574,7 +619,7 @@ static vreg assoc_load(struct gen *g, const struct dt_node *n)
 
 vreg g_var_load(struct gen *g, const struct dt_node *n)
 {
-	if (n->op == N_ASSOC)
+	if (is_hashed(n))
 		return assoc_load(g, n);
 	if (n->op == N_MEMBER && n->bit_size)
 		return load_bits(g, n);
@@ -599,25 +644,60 @@ struct lval {
 	const struct dt_node *n;
 };
 
-/* Memory that a D program may write through a pointer is its own scratch: find it again from the number. */
-static struct mem writable(struct gen *g, struct addr a, u32 size, struct dt_loc loc)
+/* Memory that a D program may write through a pointer is its own scratch: find it again from the number.  Pointers
+ * into it were made further up in the program. */
+static struct mem find_scratch(struct gen *g, vreg addr, u32 size, vreg dyn, struct dt_loc loc)
 {
+	struct mem base = g_state_mem(g, g->scratch_base);
+	u32 extent = g->this_size, most = dyn ? 0 : size;
+
+	if (g->keep_max > g->scratch_base + extent)
+		extent = g->keep_max - g->scratch_base;
+	if (most > extent) { /* there is none */
+		g_fault_unless(g, BPF_JNE, e_movi(g, 0), 0, DTRACEFLT_BADADDR, addr, loc);
+		return base;
+	}
+	vreg off = e_bounded(g, e_alu(g, IR_SUB, addr, e_launder(g, e_addr(g, base))));
+
+	g_fault_unless(g, BPF_JLE, off, extent - most, DTRACEFLT_BADADDR, addr, loc);
+	if (dyn)
+		g_fault_unless(g, BPF_JLE, e_alu(g, IR_ADD, off, dyn), extent, DTRACEFLT_BADADDR, addr, loc);
+	/* the verifier does not see that off and dyn together stay within */
+	g->scratch_max = DT_MAX(g->scratch_max, g->scratch_base + extent + size);
+	return (struct mem){ e_alu(g, IR_ADD, e_addr(g, base), off), 0 };
+}
+
+struct mem g_writable(struct gen *g, struct addr a, u32 size, vreg dyn, struct dt_loc loc)
+{
+	if (a.kind == ADDR_SAFE && dyn)
+		g_fault_unless(g, BPF_JLE, dyn, (s64)a.bound, DTRACEFLT_BADADDR, 0, loc);
+	if (a.kind == ADDR_SAFE && !dyn && size > a.bound)
+		g_fail(g, &loc, "this memory has no room for %u bytes", size);
 	if (a.kind == ADDR_SAFE)
 		return a.m;
 	if (a.kind == ADDR_USER || a.kind == ADDR_BTF) {
 		g_fail(g, &loc, "this memory cannot be written");
 		return a.m;
 	}
-	vreg addr = e_addr(g, a.m), base = e_launder(g, e_addr(g, g_state_mem(g, g->scratch_base)));
-	vreg off = e_bounded(g, e_alu(g, IR_SUB, addr, base));
+	return find_scratch(g, e_addr(g, a.m), size, dyn, loc);
+}
 
-	/* The scratch behind the bound belongs to this program too: see SCRATCH_WINDOW in gen.h. */
-	g_fault_unless(g, BPF_JLE, off, g->this_size + DT_SCRATCH_WINDOW - size, DTRACEFLT_BADADDR, addr,
-		       loc);
-	g->scratch_max = DT_MAX(g->scratch_max, g->scratch_base + g->this_size + DT_SCRATCH_WINDOW);
-	vreg p = e_alu(g, IR_ADD, e_addr(g, g_state_mem(g, g->scratch_base)), off);
+/* Where the lvalue n, at a, is written. */
+static struct mem writable(struct gen *g, struct addr a, u32 size, struct dt_loc loc)
+{
+	return a.kind == ADDR_SAFE ? a.m : g_writable(g, a, size, 0, loc);
+}
 
-	return (struct mem){ p, 0 };
+/* size bytes to write at off of an lvalue in memory. */
+static struct mem target(struct gen *g, const struct dt_node *n, u64 off, u32 size)
+{
+	bool writing = g->writing;
+	struct addr a;
+
+	g->writing = true; /* of absent elements the address is not that of zeros */
+	a = addr_add(g_addr(g, n), off);
+	g->writing = writing;
+	return writable(g, a, size, n->loc);
 }
 
 static void lv_resolve(struct gen *g, const struct dt_node *n, struct lval *lv)
@@ -627,21 +707,12 @@ static void lv_resolve(struct gen *g, const struct dt_node *n, struct lval *lv)
 	if (is_self(n)) {
 		lv->kind = LV_SELF;
 		lv->m = (struct mem){ g->selfp, n->var->off };
-	} else if (n->op == N_ASSOC) {
+	} else if (is_hashed(n)) {
 		lv->kind = LV_ASSOC;
 		lv->key = assoc_key(g, n);
 		lv->m = (struct mem){ assoc_find(g, n, lv->key), 0 };
 	} else {
-		const struct dt_node *root = lvalue_root(n);
-
-		if (root->op == N_ASSOC || is_self(root)) {
-			g_fail(g, &n->loc, "members of %s variables cannot be assigned one by one; "
-					   "assign the whole structure",
-			       root->op == N_ASSOC ? "associative" : "thread-local");
-			lv->m = (struct mem){ e_movi(g, 0), 0 };
-			return;
-		}
-		lv->m = writable(g, g_addr(g, n), DT_MAX(g_type_size(g, n->type), 1), n->loc);
+		lv->m = target(g, n, 0, DT_MAX(g_type_size(g, n->type), 1));
 	}
 }
 
@@ -682,17 +753,33 @@ static void lv_store(struct gen *g, struct lval *lv, vreg v)
 	e_label(g, done);
 }
 
-static void store_bits(struct gen *g, const struct dt_node *n, vreg v)
-{
-	u64 byte, ones = n->bit_size == 64 ? ~UINT64_C(0) : (UINT64_C(1) << n->bit_size) - 1;
+/* A bit-field to be written: its storage unit. */
+struct field {
+	const struct dt_node *n;
+	struct mem m;
 	u32 size, shift;
+};
 
-	bit_unit(n, &byte, &size, &shift);
-	struct mem m = writable(g, addr_add(g_addr(g, n->l), byte), size, n->loc);
-	vreg old = e_alu(g, IR_AND, e_ld(g, m, size), e_movi(g, (s64)~(ones << shift)));
-	vreg bits = e_alui(g, IR_SHL, e_alu(g, IR_AND, v, e_movi(g, (s64)ones)), shift);
+static struct field field_of(struct gen *g, const struct dt_node *n)
+{
+	struct field f = { .n = n };
+	u64 byte;
 
-	e_st(g, m, size, e_alu(g, IR_OR, old, bits));
+	bit_unit(n, &byte, &f.size, &f.shift);
+	f.m = target(g, n->l, byte, f.size);
+	return f;
+}
+
+/* What the field then holds. */
+static vreg store_bits(struct gen *g, const struct field *f, vreg v)
+{
+	u32 bits = f->n->bit_size;
+	u64 ones = bits == 64 ? ~UINT64_C(0) : (UINT64_C(1) << bits) - 1;
+	vreg rest = e_alu(g, IR_AND, e_ld(g, f->m, f->size), e_movi(g, (s64)~(ones << f->shift)));
+	vreg mine = e_alui(g, IR_SHL, e_alu(g, IR_AND, v, e_movi(g, (s64)ones)), f->shift);
+
+	e_st(g, f->m, f->size, e_alu(g, IR_OR, rest, mine));
+	return take_bits(g, f->n, v, 0);
 }
 
 vreg g_store(struct gen *g, const struct dt_node *n, vreg v)
@@ -700,8 +787,9 @@ vreg g_store(struct gen *g, const struct dt_node *n, vreg v)
 	struct lval lv;
 
 	if (n->op == N_MEMBER && n->bit_size) {
-		store_bits(g, n, v);
-		return take_bits(g, n, v, 0);
+		struct field f = field_of(g, n);
+
+		return store_bits(g, &f, v);
 	}
 	lv_resolve(g, n, &lv);
 	lv_store(g, &lv, v);
@@ -715,10 +803,11 @@ vreg g_modify(struct gen *g, const struct dt_node *n,
 	vreg old, new;
 
 	if (n->op == N_MEMBER && n->bit_size) {
-		old = load_bits(g, n);
-		new = fn(g, old, arg);
-		store_bits(g, n, new);
-		return want_old ? old : take_bits(g, n, new, 0);
+		struct field f = field_of(g, n);
+
+		old = take_bits(g, n, e_ld(g, f.m, f.size), f.shift);
+		new = store_bits(g, &f, fn(g, old, arg));
+		return want_old ? old : new;
 	}
 	lv_resolve(g, n, &lv);
 	if (lv.kind == LV_MEM) {
@@ -763,7 +852,7 @@ static void assign_big(struct gen *g, const struct dt_node *l, const struct dt_n
 {
 	const struct dt_type *t = l->type;
 
-	if (l->op == N_ASSOC) {
+	if (is_hashed(l)) {
 		struct mem v = g_tmp(g, l->var->size);
 		u32 ok = ir_label(g->f);
 
@@ -786,14 +875,14 @@ static void assign_big(struct gen *g, const struct dt_node *l, const struct dt_n
 		g_drop(g, DT_ST_DYNDROPS);
 		e_label(g, done);
 	} else {
-		fill(g, r, writable(g, g_addr(g, l), DT_MAX(g_type_size(g, t), 1), l->loc), t);
+		fill(g, r, target(g, l, 0, DT_MAX(g_type_size(g, t), 1)), t);
 	}
 }
 
 /* x[...] = 0 and self->s = 0 free the element. */
 static bool assign_zero(struct gen *g, const struct dt_node *l)
 {
-	if (l->op == N_ASSOC) {
+	if (is_hashed(l)) {
 		struct mem key = assoc_key(g, l);
 
 		e_call(g, BPF_FUNC_map_delete_elem, a_map(l->var->map), a_mem(key));
@@ -808,9 +897,9 @@ static bool assign_zero(struct gen *g, const struct dt_node *l)
 		e_zero(g, (struct mem){ g->selfp, l->var->off }, l->var->size);
 		e_label(g, absent);
 	} else {
-		struct addr a = g_addr(g, l);
+		u32 size = g_type_size(g, l->type);
 
-		e_zero(g, a.m, (u32)DT_MIN(a.bound, g_type_size(g, l->type)));
+		e_zero(g, target(g, l, 0, DT_MAX(size, 1)), size);
 	}
 	return true;
 }

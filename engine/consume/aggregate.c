@@ -32,7 +32,7 @@ static u64 mix(u64 a, u64 b)
 	return (u64)m ^ (u64)(m >> 64);
 }
 
-static u32 hash_key(u64 seed, const u8 *p, size_t n)
+static u64 hash_bytes(u64 seed, const u8 *p, size_t n)
 {
 	u64 h = seed ^ n, w;
 
@@ -43,8 +43,25 @@ static u32 hash_key(u64 seed, const u8 *p, size_t n)
 	w = 0;
 	if (n)
 		memcpy(&w, p, n);
-	h = mix(h ^ w, UINT64_C(0xd6e8feb86659fd93));
+	return mix(h ^ w, UINT64_C(0xd6e8feb86659fd93));
+}
+
+static u32 fold(u64 h)
+{
 	return (u32)(h ^ h >> 32);
+}
+
+/* What is behind the prefix is zero in the keys of rows. */
+static u32 hash_row(const struct dt_aggs *as, const struct dt_agg *a, const u8 *key)
+{
+	return fold(hash_bytes(as->seed, key, a->prefix));
+}
+
+static u32 hash_src(const struct dt_aggs *as, const struct dt_agg *a, const u8 *key)
+{
+	u64 row = hash_bytes(as->seed, key, a->prefix);
+
+	return fold(hash_bytes(row, key + a->prefix, a->srckey - a->prefix));
 }
 
 /* ---- sources --------------------------------------------------------------------------------- */
@@ -71,22 +88,34 @@ static u32 src_index(const struct dt_agg *a, const struct dt_src *s)
 
 struct dt_src *dt_src_find(const struct dt_aggs *as, const struct dt_agg *a, const void *key)
 {
-	u32 hash, i;
+	u32 hash, at, i;
 
 	if (a->direct) {
 		memcpy(&i, key, sizeof(i));
 		return a->direct[i] ? dt_agg_src(a, a->direct[i] - 1) : NULL;
 	}
-	if (!a->srctablesize)
-		return NULL;
-	hash = hash_key(as->seed, key, a->srckey);
-	for (i = a->srctable[hash & (a->srctablesize - 1)]; i; i = dt_agg_src(a, i - 1)->chain) {
+	hash = at = hash_src(as, a, key);
+	while ((i = dt_slots_next(&a->srctable, hash, &at))) {
 		struct dt_src *s = dt_agg_src(a, i - 1);
 
-		if (s->hash == hash && !memcmp(dt_src_key(a, s), key, a->srckey))
+		if (!memcmp(dt_src_key(a, s), key, a->srckey))
 			return s;
 	}
 	return NULL;
+}
+
+void dt_src_prefetch_slots(const struct dt_aggs *as, const struct dt_agg *a, const void *key)
+{
+	dt_slots_prefetch(&a->srctable, hash_src(as, a, key));
+	dt_slots_prefetch(&a->rowtable, hash_row(as, a, key));
+}
+
+void dt_src_prefetch(const struct dt_aggs *as, const struct dt_agg *a, const void *key)
+{
+	u32 hash = hash_src(as, a, key), at = hash, i = dt_slots_next(&a->srctable, hash, &at);
+
+	if (i)
+		__builtin_prefetch(dt_agg_src(a, i - 1));
 }
 
 static bool grow_slab(struct dt_agg *a)
@@ -106,38 +135,15 @@ static bool grow_slab(struct dt_agg *a)
 	return true;
 }
 
-static bool grow_srctable(struct dt_agg *a)
-{
-	u32 size = a->srctablesize ? a->srctablesize * 2 : 64, *table;
-
-	if (a->direct || a->nsrcs < a->srctablesize)
-		return true;
-	table = calloc(size, sizeof(*table));
-	if (!table)
-		return false;
-	free(a->srctable);
-	a->srctable = table;
-	a->srctablesize = size;
-	for (u32 i = 0; i < a->nsrcs; i++) {
-		struct dt_src *s = dt_agg_src(a, i);
-
-		if (!s->used)
-			continue;
-		s->chain = table[s->hash & (size - 1)];
-		table[s->hash & (size - 1)] = i + 1;
-	}
-	return true;
-}
-
 static struct dt_src *src_alloc(struct dt_agg *a)
 {
 	struct dt_src *s;
 
 	if (a->freesrc) {
 		s = dt_agg_src(a, a->freesrc - 1);
-		a->freesrc = s->chain;
+		a->freesrc = s->next_free;
 	} else {
-		if (!grow_slab(a) || !grow_srctable(a))
+		if (!grow_slab(a))
 			return NULL;
 		s = dt_agg_src(a, a->nsrcs++);
 	}
@@ -149,7 +155,7 @@ static struct dt_src *src_alloc(struct dt_agg *a)
 
 struct dt_src *dt_src_add(struct dt_aggs *as, struct dt_agg *a, const void *key)
 {
-	struct dt_src *s = src_alloc(a);
+	struct dt_src *s = a->direct || dt_slots_reserve(&a->srctable) ? src_alloc(a) : NULL;
 	u32 row;
 
 	if (!s)
@@ -161,25 +167,21 @@ struct dt_src *dt_src_add(struct dt_aggs *as, struct dt_agg *a, const void *key)
 		return s;
 	}
 	a->ndetached++;
-	s->hash = hash_key(as->seed, key, a->srckey);
-	s->chain = a->srctable[s->hash & (a->srctablesize - 1)];
-	a->srctable[s->hash & (a->srctablesize - 1)] = src_index(a, s) + 1;
+	s->hash = hash_src(as, a, key);
+	dt_slots_add(&a->srctable, s->hash, src_index(a, s) + 1);
 	return s;
 }
 
-static void unchain(struct dt_agg *a, struct dt_src *s)
+static void unlink_src(struct dt_agg *a, struct dt_src *s)
 {
-	u32 me = src_index(a, s) + 1, row, *at;
+	u32 row;
 
 	if (a->direct) {
 		memcpy(&row, dt_src_key(a, s), sizeof(row));
 		a->direct[row] = 0;
 		return;
 	}
-	for (at = &a->srctable[s->hash & (a->srctablesize - 1)]; *at != me;
-	     at = &dt_agg_src(a, *at - 1)->chain)
-		;
-	*at = s->chain;
+	dt_slots_remove(&a->srctable, s->hash, src_index(a, s) + 1);
 }
 
 static void leave_row(struct dt_agg *a, struct dt_src *s)
@@ -199,10 +201,10 @@ void dt_src_free(struct dt_agg *a, struct dt_src *s)
 	if (!s->row && !a->direct)
 		a->ndetached--;
 	leave_row(a, s);
-	unchain(a, s);
+	unlink_src(a, s);
 	s->used = false;
 	a->nused--;
-	s->chain = a->freesrc;
+	s->next_free = a->freesrc;
 	a->freesrc = src_index(a, s) + 1;
 }
 
@@ -377,57 +379,77 @@ static bool grow_rows(struct dt_agg *a)
 	return true;
 }
 
-static bool grow_table(struct dt_agg *a)
+#define CHUNK (256u << 10)
+
+struct dt_rowchunk {
+	struct dt_rowchunk *next;
+	u64 rows[];
+};
+
+/* As many rows again as there are, within bounds. */
+static bool grow_chunks(struct dt_agg *a)
 {
-	u32 size = a->tablesize ? a->tablesize * 2 : 16;
-	struct dt_row **t;
+	u32 n = (u32)DT_MAX(DT_MIN((size_t)DT_MAX(a->nalloced, 4u), CHUNK / a->rowsize), (size_t)1);
+	struct dt_rowchunk *c = calloc(1, sizeof(*c) + n * a->rowsize);
 
-	if (a->nrows < a->tablesize)
-		return true;
-	t = calloc(size, sizeof(*t));
-	if (!t)
+	if (!c)
 		return false;
-	free(a->table);
-	a->table = t;
-	a->tablesize = size;
-	for (u32 i = 0; i < a->nrows; i++) {
-		struct dt_row *r = a->rows[i];
-
-		r->chain = t[r->hash & (size - 1)];
-		t[r->hash & (size - 1)] = r;
-	}
+	c->next = a->chunks;
+	a->chunks = c;
+	a->chunk_at = (u8 *)c->rows;
+	a->chunk_left = n;
+	a->nalloced += n;
 	return true;
+}
+
+static struct dt_row *row_alloc(struct dt_agg *a)
+{
+	struct dt_row *r = a->freerows;
+
+	if (r) {
+		a->freerows = r->next_free;
+		memset(r, 0, a->rowsize);
+		return r;
+	}
+	if (!a->chunk_left && !grow_chunks(a))
+		return NULL;
+	r = (struct dt_row *)(void *)a->chunk_at;
+	a->chunk_at += a->rowsize;
+	a->chunk_left--;
+	return r;
 }
 
 static struct dt_row *row_new(struct dt_agg *a, const u8 *key, u32 hash)
 {
-	size_t fixed = sizeof(struct dt_row) + (size_t)a->words * 8;
 	struct dt_row *r;
 
-	if (!grow_rows(a) || !grow_table(a))
+	if (!grow_rows(a) || !dt_slots_reserve(&a->rowtable))
 		return NULL;
-	r = calloc(1, fixed + a->keylen);
+	r = row_alloc(a);
 	if (!r)
 		return NULL;
 	r->agg = a;
 	r->hash = hash;
 	r->normal = 1;
-	r->key = (u8 *)r + fixed;
+	r->key = (u8 *)(r->v + a->words);
 	memcpy(r->key, key, a->keylen);
 	r->index = a->nrows;
 	a->rows[a->nrows++] = r;
-	r->chain = a->table[hash & (a->tablesize - 1)];
-	a->table[hash & (a->tablesize - 1)] = r;
+	dt_slots_add(&a->rowtable, hash, r->index + 1);
 	return r;
 }
 
 static struct dt_row *row_find(const struct dt_agg *a, const u8 *key, u32 hash)
 {
-	struct dt_row *r = a->tablesize ? a->table[hash & (a->tablesize - 1)] : NULL;
+	u32 at = hash, i;
 
-	while (r && (r->hash != hash || memcmp(r->key, key, a->keylen)))
-		r = r->chain;
-	return r;
+	while ((i = dt_slots_next(&a->rowtable, hash, &at))) {
+		struct dt_row *r = a->rows[i - 1];
+
+		if (!r->dead && !memcmp(r->key, key, a->keylen))
+			return r;
+	}
+	return NULL;
 }
 
 struct dt_row *dt_src_row(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s)
@@ -438,7 +460,7 @@ struct dt_row *dt_src_row(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s
 	if (s->row)
 		return s->row;
 	make_row_key(as, a, s, as->rowkey);
-	hash = hash_key(as->seed, as->rowkey, a->keylen);
+	hash = hash_row(as, a, as->rowkey);
 	r = row_find(a, as->rowkey, hash);
 	if (!r)
 		r = row_new(a, as->rowkey, hash);
@@ -464,16 +486,31 @@ void dt_row_clear(struct dt_aggs *as, struct dt_row *r)
 		dt_src_reset(as, a, dt_agg_src(a, i - 1));
 }
 
-static void row_unlink(struct dt_row *r)
+/* Take the dead out, and the last of the living into each one's place. */
+static void bury(struct dt_agg *a)
 {
-	struct dt_agg *a = r->agg;
-	struct dt_row **at = &a->table[r->hash & (a->tablesize - 1)];
+	bool all = a->ndead == a->nrows;
+	u32 i;
 
-	while (*at != r)
-		at = &(*at)->chain;
-	*at = r->chain;
-	a->rows[r->index] = a->rows[--a->nrows];
-	a->rows[r->index]->index = r->index;
+	if (all)
+		dt_slots_clear(&a->rowtable);
+	for (i = a->nrows; a->ndead && i--;) {
+		struct dt_row *r = a->rows[i], *other;
+
+		if (!r->dead)
+			continue;
+		if (!all)
+			dt_slots_remove(&a->rowtable, r->hash, i + 1);
+		other = a->rows[--a->nrows];
+		if (other != r) {
+			dt_slots_at(&a->rowtable, other->hash, a->nrows + 1)->ref = i + 1;
+			other->index = i;
+			a->rows[i] = other;
+		}
+		r->next_free = a->freerows;
+		a->freerows = r;
+		a->ndead--;
+	}
 }
 
 void dt_row_remove(struct dt_aggs *as, struct dt_row *r)
@@ -481,7 +518,8 @@ void dt_row_remove(struct dt_aggs *as, struct dt_row *r)
 	struct dt_agg *a = r->agg;
 	u32 i, next;
 
-	row_unlink(r);
+	r->dead = true; /* nobody finds it from now on */
+	a->ndead++;
 	for (i = r->src; i; i = next) {
 		struct dt_src *s = dt_agg_src(a, i - 1);
 
@@ -494,25 +532,17 @@ void dt_row_remove(struct dt_aggs *as, struct dt_row *r)
 			dt_src_retire(as, a, s);
 	}
 	r->src = 0;
-	r->dead = true;
-	if (as->walking) {
-		r->dead_next = as->dead;
-		as->dead = r;
-	} else {
-		free(r);
-	}
+	if (!as->walking)
+		bury(a);
 }
 
 void dt_aggs_unwalk(struct dt_aggs *as)
 {
-	struct dt_row *r;
-
 	if (--as->walking)
 		return;
-	while ((r = as->dead)) {
-		as->dead = r->dead_next;
-		free(r);
-	}
+	for (u32 i = 0; i < as->n; i++)
+		if (as->v[i].ndead)
+			bury(&as->v[i]);
 }
 
 /* ---- showing --------------------------------------------------------------------------------- */
@@ -678,6 +708,10 @@ static int agg_init(dtrace_hdl_t *h, struct dt_agg *a, const struct dt_aggspec *
 										 spec->nwords;
 	a->keylen = spec->keysize;
 	a->srckey = spec->store == DT_AGG_HASH ? spec->keysize : 4;
+	a->prefix = spec->store != DT_AGG_HASH ? a->keylen :
+		    spec->bucket_off >= 0      ? DT_MIN((u32)spec->bucket_off, spec->cpu_off) :
+						 spec->cpu_off;
+	a->rowsize = DT_ROUNDUP(sizeof(struct dt_row) + (size_t)a->words * 8 + a->keylen, (size_t)8);
 	a->stride = DT_ROUNDUP(sizeof(struct dt_src) + (size_t)spec->nwords * 8 + a->srckey, 8);
 	if (!spec_makes_sense(a))
 		return dt_fail(&h->err, EDT_BADAGG, "aggregation '@%s': its layout makes no sense",
@@ -738,12 +772,16 @@ struct dt_aggs *dt_aggs_new(dtrace_hdl_t *h, const struct dt_object *o)
 
 static void agg_fini(struct dt_agg *a)
 {
-	for (u32 i = 0; i < a->nrows; i++)
-		free(a->rows[i]);
+	struct dt_rowchunk *c;
+
+	while ((c = a->chunks)) {
+		a->chunks = c->next;
+		free(c);
+	}
 	free(a->rows);
-	free(a->table);
+	dt_slots_fini(&a->rowtable);
 	free(a->slab);
-	free(a->srctable);
+	dt_slots_fini(&a->srctable);
 	free(a->direct);
 	free(a->thresholds);
 }
@@ -775,5 +813,6 @@ void dtrace_aggregate_clear(dtrace_hdl_t *h)
 
 	for (u32 i = 0; as && i < as->n; i++)
 		for (u32 k = 0; k < as->v[i].nrows; k++)
-			dt_row_clear(as, as->v[i].rows[k]);
+			if (!as->v[i].rows[k]->dead)
+				dt_row_clear(as, as->v[i].rows[k]);
 }

@@ -208,12 +208,21 @@ static bool reserve(u8 **p, size_t *have, size_t want)
 	return true;
 }
 
+/* Keys come in the kernel's order, which is none to us: what they need is fetched while others are dealt with. */
+#define AHEAD 8u
+
 static int take_batch(struct dt_aggs *as, struct dt_agg *a, u32 n, size_t value)
 {
-	for (u32 i = 0; i < n; i++)
-		if (take_entry(as, a, as->keys + (size_t)i * a->spec->keysize,
-			       as->values + i * value) < 0)
+	size_t size = a->spec->keysize;
+
+	for (u32 i = 0; i < n; i++) {
+		if (n - i > 2 * AHEAD)
+			dt_src_prefetch_slots(as, a, as->keys + (i + 2 * AHEAD) * size);
+		if (n - i > AHEAD)
+			dt_src_prefetch(as, a, as->keys + (i + AHEAD) * size);
+		if (take_entry(as, a, as->keys + i * size, as->values + i * value) < 0)
 			return -1;
+	}
 	return 0;
 }
 

@@ -228,8 +228,11 @@ static bool collect(struct walk *w, const struct dt_agg *a, u32 pos, bool weighe
 		return false;
 	w->v = v;
 	for (u32 i = 0; i < a->nrows; i++) {
-		struct elem *e = &v[w->n++];
+		struct elem *e = &v[w->n];
 
+		if (a->rows[i]->dead) /* removed by a walk that we are in */
+			continue;
+		w->n++;
 		*e = (struct elem){ .row = a->rows[i], .pos = pos };
 		if (weighed)
 			weigh(e);

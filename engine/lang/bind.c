@@ -84,10 +84,6 @@ void dt_symtab_init(struct dt_symtab *st)
 
 void dt_symtab_fini(struct dt_symtab *st)
 {
-	u32 i;
-
-	for (i = 0; i < st->libs.n; i++)
-		dt_program_free(st->libs.v[i]);
 	dt_htab_fini(&st->globals);
 	dt_htab_fini(&st->self);
 	dt_htab_fini(&st->aggs);

@@ -305,7 +305,8 @@ struct dt_library {
 	u32 len;
 };
 struct dt_libname {
-	const char *name; /* of an inline, typedef, or tag with its word: "struct psinfo" */
+	/* of an inline, typedef, or tag with its word: "struct psinfo"; of a translator "bufinfo_t < struct bio *" */
+	const char *name;
 	u32 lib;
 };
 extern const struct dt_library dt_libraries[]; /* in order of dependency */

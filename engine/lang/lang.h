@@ -237,7 +237,6 @@ struct dt_symtab {
 	DT_VEC(struct dt_aggvar *) aggvars; /* by varid - 1 */
 	DT_VEC(struct dt_var *) thisvars;   /* of all programs */
 	u64 libs_loaded;                    /* D libraries whose names are here, a bit each */
-	DT_VEC(struct dt_program *) libs;   /* ... as programs: they own what those names refer to */
 };
 void dt_symtab_init(struct dt_symtab *st);
 void dt_symtab_fini(struct dt_symtab *st);
@@ -249,6 +248,8 @@ struct dt_env {
 	struct dt_symtab *syms;
 	/* address and object of a kernel symbol; NULL function: none are known. 0 or -1 */
 	int (*ksym)(void *arg, const char *mod, const char *name, u64 *addr);
+	/* the package and NUMA node that a processor is in; NULL function: 0.  0 or -1 */
+	int (*cpu_place)(void *arg, u32 cpu, u32 *chip, u32 *node);
 	void *arg;
 	/* macro variables */
 	s64 target;              /* $target; -1: none */

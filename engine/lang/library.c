@@ -24,28 +24,32 @@ static bool is_loaded(const struct dt_compile *c, u32 lib)
 }
 
 /* What a library's compilation found is the program's finding. */
-static void report(struct dt_compile *c, const struct dt_program *p, const char *name)
+static void report(struct dt_compile *c, const struct dt_program *p)
 {
-	const struct dt_diag *d = p->diags.list.v;
-
-	if (p->out_of_memory)
-		dt_oom(c);
-	dt_err(c, D_PRAGMA_DEPEND, c->last, "D library %s cannot be used here: %s", name,
-	       p->diags.list.n ? d->msg : "it does not compile");
+	dt_err(c, D_PRAGMA_DEPEND, c->last, "D library %s cannot be used here: %s", p->src.name,
+	       p->diags.list.n ? p->diags.list.v[0].msg : "it does not compile");
 }
 
+/* Its names are the handle's then: nothing refers to the library's tree. */
 static void load(struct dt_compile *c, u32 lib)
 {
 	const struct dt_library *l = &dt_libraries[lib];
-	struct dt_program **slot = dt_vec_push(&c->st->arena, &c->st->libs);
+	struct dt_program *p =
+		dt_program_new(c->env, l->name, l->text, l->len, DTRACE_PROBESPEC_NAME);
+	bool oom = !p;
 
 	c->st->libs_loaded |= UINT64_C(1) << lib;
-	*slot = dt_program_new(c->env, l->name, l->text, l->len, DTRACE_PROBESPEC_NAME);
-	if (!*slot)
+	if (p) {
+		p->library = lib + 1;
+		if (dt_program_compile(p, DT_STAGE_CHECK)) {
+			oom = p->out_of_memory;
+			if (!oom)
+				report(c, p);
+		}
+	}
+	dt_program_free(p);
+	if (oom)
 		dt_oom(c);
-	(*slot)->library = lib + 1;
-	if (dt_program_compile(*slot, DT_STAGE_CHECK))
-		report(c, *slot, l->name);
 }
 
 bool dt_lib_need(struct dt_compile *c, const char *name)

@@ -304,6 +304,15 @@ static const struct dt_xmember *find_member(const struct dt_xlator *x, const cha
 	return NULL;
 }
 
+/* A library may translate to a struct that another one has. */
+static bool need_xlator(struct dt_compile *c, const struct dt_node *x)
+{
+	const char *out = dt_tstr(c, x->dtype);
+	int len = (int)strcspn(out, " *");
+
+	return dt_lib_need(c, dt_arena_printf(c->a, "%.*s < %s", len, out, dt_tstr(c, x->l->type)));
+}
+
 /* xlate<T>(e).m: reported reasons against it */
 static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_node *x,
 				       const char *member, struct dt_loc loc, struct dt_xlator **xl)
@@ -316,6 +325,8 @@ static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_nod
 			      "cannot translate to \"%s\": it is neither struct nor union",
 			      dt_tstr(c, x->dtype));
 	*xl = find_xlator(c, out, x->l->type);
+	if (!*xl && need_xlator(c, x))
+		*xl = find_xlator(c, out, x->l->type);
 	if (!*xl)
 		return dt_err(c, D_XLATE_NONE, x->loc,
 			      "cannot translate from \"%s\" to \"%s\": there is no translator",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 from . import _engine
 from ._errors import Drop, Fault, Status
@@ -109,6 +109,17 @@ class DTraceConsumer:
         callback ends the call and comes out of it.
         """
         return self._consumer.consume(callback)
+
+    def write(self, file: int | IO[Any]) -> bool:
+        """Write what has been recorded as text, without waiting; True once tracing is over.
+
+        The text is that of ``dtrace -q``: printf(), printa(), trace(), stacks.  Unless the option
+        quiet is set, a line ends with each firing of an enabling.  It goes straight to the
+        descriptor of ``file``, which is flushed before; no Python object is made of a record, so
+        this is the quickest way to keep many.  Raises OSError if it cannot be written; what was
+        not written by then is lost.
+        """
+        return self._consumer.write(file)
 
     def aggwalk(self, callback: Callable[[int, list[Any], Any], object]) -> None:
         """Read all aggregations; what was handed over is removed.

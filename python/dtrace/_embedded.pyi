@@ -7,7 +7,7 @@ Use dtrace.DTraceConsumer; this module is its C half.
 # The signatures and docstrings of the C extension: at build time they are copied into it from here.
 
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import IO, Any, final
 
 from ._errors import Drop, Fault
 
@@ -35,6 +35,9 @@ class Consumer:
 
     def consume(self, callback: Callable[[dict[str, str], Any], object], /) -> bool:
         """Hand records to callback(probe, rec): a pass of dtrace_work().  True at the end."""
+
+    def write(self, file: int | IO[Any], /) -> bool:
+        """Have records written to file as text: a pass of dtrace_work().  True at the end."""
 
     def aggwalk(self, callback: Callable[[int, list[Any], Any], object], /) -> None:
         """Hand aggregations to callback(varid, key, value) and remove them."""

@@ -215,7 +215,7 @@ FIELDS = [
 STRUCT = (
     "struct rec {\n"
     + "".join(f"\t{t} {n}{f' : {bits}' if bits else ''};\n" for t, n, bits in FIELDS)
-    + "};\n"
+    + "\tint16_t h[5];\n};\n"
 )
 
 
@@ -235,11 +235,17 @@ class Variables:
             inside["self"] += [f"{t} s{i}, y{i}[4][4];"]
             self.places += [(p % i, t, 0) for p in ("g%d", "this->t%d", "self->s%d")]
             self.places += [(f"x{i}[{i % 3}]", t, 0)]
-        self.d += ["struct rec gr;", "this struct rec tr;"]
-        c += ["struct rec gr;"]
-        inside["this"].append("struct rec tr;")
-        for name in ("gr", "this->tr"):
+        self.d += ["struct rec gr;", "this struct rec tr;", "self struct rec sr;"]
+        self.d += ["struct rec xr[int];", "self struct rec yr[int];"]
+        self.d += ["int16_t ga[6];", "this uint8_t ta[6];", "self int64_t sa[6];"]
+        c += ["struct rec gr, xr[4];", "int16_t ga[6];"]
+        inside["this"] += ["struct rec tr;", "uint8_t ta[6];"]
+        inside["self"] += ["struct rec sr, yr[4];", "int64_t sa[6];"]
+        for name in ("gr", "this->tr", "self->sr", "xr[2]", "self->yr[3]"):
             self.places += [(f"{name}.{f}", t, bits) for t, f, bits in FIELDS]
+            self.places += [(f"{name}.h[3]", "int16_t", 0)]
+        self.places += [("ga[4]", "int16_t", 0), ("this->ta[5]", "uint8_t", 0)]
+        self.places += [("self->sa[0]", "int64_t", 0)]
         # memory of the program's own, reached through pointers
         for i, t in enumerate(TYPES):
             self.d.append(f"this {t} *p{i};")
@@ -341,3 +347,43 @@ def test_pointers(tmp_path: Path, trace: Start) -> None:
         c += body
     want = run_c(tmp_path, in_c, c)
     compare(what, want, trace(declared + "\n".join(d)).finish().data, SEED + 2000)
+
+
+def test_effects_happen_once(tmp_path: Path, trace: Start) -> None:
+    """The place that is changed is computed once, whatever kind of place it is."""
+    declared = STRUCT + "int ga[6]; int i; struct rec gr;"
+    shown = [
+        "ga[i++] = 7",
+        "ga[i++] += 3",
+        "ga[i++]++",
+        "--ga[i--]",
+        "xr[i++].f5 += 30",
+        "xr[i++].f5++",
+        "xr[i--].f3 = 9",
+        "xr[i--].f31 -= 1",
+        "xr[i++].h[2] = 70000",
+        "x[i++] = i0 = 5",
+        "x[i++] -= 5",
+        "++x[i--]",
+        "self->y[i++] = 4",
+        "self->y[i--]--",
+        "*this->p++ = 11",
+        "*this->p++ += 12",
+        "(*this->p++)++",
+        "this->p - this->q",
+        "this->q[0] + this->q[1] * 100 + this->q[2] * 10000",
+        "i++ ? i++ : i",
+        "(i += 2, i) + 1",
+        "0 && i++",
+        "1 || i++",
+        "i++ && i++",
+    ]
+    body = ["this->p = this->q = (int *)alloca(32);", "i = 0;"]
+    body += ["this->q[0] = 1; this->q[1] = 2; this->q[2] = 3;"]
+    body += [f"trace((int64_t)({e})); trace(i);" for e in shown]
+    d = f"{declared} int i0; int x[int]; self int y[int]; struct rec xr[int];"
+    d += " this int *p; this int *q; BEGIN {\n" + "\n".join(body) + "\n}"
+    c = f"{declared} struct rec xr[9]; int x[9], i0;"
+    c += "struct s { int y[9]; } s, *self = &s; struct t { int *p, *q; } t, *this = &t;"
+    what = [w for e in shown for w in (e, f"i after {e}")]
+    compare(what, run_c(tmp_path, c, body), trace(d).finish().data, 0)

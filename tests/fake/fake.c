@@ -70,7 +70,7 @@ struct dtrace_hdl {
 	long due, block;
 	struct item *items[MAXITEMS];
 	int nitems;
-	bool active, stopped, exited;
+	bool active, stopped, exited, quiet;
 	int fd;
 	dtrace_handle_err_f *on_err;
 	dtrace_handle_drop_f *on_drop;
@@ -84,10 +84,16 @@ struct dtrace_prog {
 };
 static struct dtrace_prog the_prog;
 
-static atomic_int handles;
+static atomic_int handles, forked;
 
 /* For the tests, by ctypes. */
 EXPORT int fake_handles(void);
+EXPORT int fake_forked_handles(void);
+int fake_forked_handles(void)
+{
+	return atomic_load(&forked);
+}
+
 int fake_handles(void)
 {
 	return atomic_load(&handles);
@@ -188,6 +194,14 @@ static int fake_setopt(dtrace_hdl_t *h, const char *name, const char *value)
 		return set_error(h, 7, value ? value : "(null)");
 	if (strcmp(name, "bufsize") && strcmp(name, "aggsize") && strcmp(name, "quiet"))
 		return set_error(h, 8, "No such option");
+	if (strcmp(name, "quiet") == 0)
+		h->quiet = !value || strcmp(value, "false");
+	return 0;
+}
+
+static int fake_getopt(dtrace_hdl_t *h, const char *name, dtrace_optval_t *value)
+{
+	*value = h->quiet ? 0 : DTRACEOPT_UNSET;
 	return 0;
 }
 
@@ -718,6 +732,11 @@ static void fake_wakeup(dtrace_hdl_t *h)
 	(void)!eventfd_write(h->fd, 1);
 }
 
+static void fake_forked(dtrace_hdl_t *h)
+{
+	atomic_fetch_add(&forked, 1);
+}
+
 static const char *fake_verifier_log(dtrace_hdl_t *h)
 {
 	return h->log;
@@ -751,6 +770,7 @@ const struct py_engine py_engine = {
 	.pollfd = EXTRA(fake_pollfd),
 	.work_due = EXTRA(fake_work_due),
 	.wakeup = EXTRA(fake_wakeup),
+	.forked = EXTRA(fake_forked),
 	.verifier_log = EXTRA(fake_verifier_log),
 	.version = EXTRA(fake_version),
 	.open = fake_open,
@@ -758,6 +778,7 @@ const struct py_engine py_engine = {
 	.errnum = fake_errno,
 	.errmsg = fake_errmsg,
 	.setopt = fake_setopt,
+	.getopt = fake_getopt,
 	.strcompile = fake_strcompile,
 	.exec = fake_exec,
 	.go = fake_go,

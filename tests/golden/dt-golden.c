@@ -14,19 +14,9 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "codegen/object.h"
 #include "lang/lang.h"
-
-#define MAX_ARGS 16
-
-struct world {
-	struct dt_types types;
-	struct dt_error err;
-	struct dt_probes probes;
-	struct dt_symtab syms;
-	struct dt_env env;
-	char *argv[MAX_ARGS + 1];
-	char *args_line;
-};
+#include "world.h"
 
 static int read_file(const char *path, struct dt_str *out)
 {
@@ -40,98 +30,6 @@ static int read_file(const char *path, struct dt_str *out)
 		dt_str_putn(out, buf, n);
 	fclose(f);
 	return out->failed ? -1 : 0;
-}
-
-/* ---- the world ----------------------------------------------------------------------------- */
-
-static const struct {
-	const char *name;
-	u32 cflag;
-} options[] = {
-	{ "argref", DTRACE_C_ARGREF }, { "defaultargs", DTRACE_C_DEFARG },
-	{ "empty", DTRACE_C_EMPTY },   { "zdefs", DTRACE_C_ZDEFS },
-	{ "cpp", DTRACE_C_CPP },       { "quiet", 0 },
-	{ "destructive", 0 },          { "bufsize", 0 },
-};
-
-static int set_option(void *arg, const char *name, const char *value, const char **err)
-{
-	struct world *w = arg;
-	size_t i;
-
-	if (strcmp(name, "strsize") == 0) {
-		w->env.strsize = value ? (u32)strtoul(value, NULL, 10) : 256;
-		return 0;
-	}
-	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		if (strcmp(options[i].name, name) != 0)
-			continue;
-		w->env.cflags |= options[i].cflag;
-		w->env.destructive |= strcmp(name, "destructive") == 0;
-		return 0;
-	}
-	*err = "invalid option name";
-	return -1;
-}
-
-static int find_symbol(void *arg, const char *mod, const char *name, u64 *addr)
-{
-	(void)arg;
-	if (*mod && strcmp(mod, "vmlinux") != 0)
-		return -1;
-	if (strncmp(name, "no_", 3) == 0)
-		return -1;
-	*addr = 0xffffffff81000000;
-	return 0;
-}
-
-static void set_args(struct world *w, const char *text)
-{
-	static const char mark[] = "// args: ";
-	char *word, *save = NULL;
-
-	w->env.argv = w->argv;
-	w->argv[0] = (char *)"dt-golden";
-	w->env.argc = 1;
-	if (strncmp(text, mark, sizeof(mark) - 1) != 0)
-		return;
-	text += sizeof(mark) - 1;
-	w->args_line = strndup(text, strcspn(text, "\n"));
-	if (!w->args_line)
-		return;
-	for (word = strtok_r(w->args_line, " ", &save); word && w->env.argc < MAX_ARGS;
-	     word = strtok_r(NULL, " ", &save))
-		w->argv[w->env.argc++] = word;
-}
-
-static int world_init(struct world *w, const char *text)
-{
-	memset(w, 0, sizeof(*w));
-	if (dt_types_init(&w->types, NULL))
-		return -1;
-	if (dt_probes_init(&w->probes, &w->err))
-		return -1;
-	dt_symtab_init(&w->syms);
-	w->env = (struct dt_env){ .types = &w->types, .probes = &w->probes, .syms = &w->syms };
-	w->env.arg = w;
-	w->env.ksym = find_symbol;
-	w->env.pragma_option = set_option;
-	w->env.target = 1234;
-	w->env.pid = 100;
-	w->env.ppid = 1;
-	w->env.pgid = 100;
-	w->env.sid = 100;
-	w->env.strsize = 256;
-	set_args(w, text);
-	return 0;
-}
-
-static void world_fini(struct world *w)
-{
-	dt_symtab_fini(&w->syms);
-	dt_probes_fini(&w->probes);
-	dt_types_fini(&w->types);
-	free(w->args_line);
 }
 
 /* ---- the stages ---------------------------------------------------------------------------- */
@@ -170,6 +68,36 @@ static void stage_diag(struct world *w, struct dt_program *p, struct dt_str *out
 	show_diags(p, out);
 }
 
+/* The generator's part, up to a stage of it. */
+static void generate(struct world *w, struct dt_program *p, char upto, struct dt_str *out)
+{
+	struct dt_object *o;
+
+	if (dt_program_compile(p, DT_STAGE_CHECK)) {
+		show_diags(p, out);
+		return;
+	}
+	o = dt_generate(p->clauses.v, p->clauses.n, &w->env, world_genopts(w), &w->err, upto, out);
+	if (!o)
+		dt_str_printf(out, "error: %s\n", w->err.msg);
+	dt_object_free(o);
+}
+
+static void stage_gen(struct world *w, struct dt_program *p, struct dt_str *out)
+{
+	generate(w, p, 'g', out);
+}
+
+static void stage_regs(struct world *w, struct dt_program *p, struct dt_str *out)
+{
+	generate(w, p, 'r', out);
+}
+
+static void stage_asm(struct world *w, struct dt_program *p, struct dt_str *out)
+{
+	generate(w, p, 'a', out);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct world *w, struct dt_program *p, struct dt_str *out);
@@ -177,6 +105,9 @@ static const struct {
 	{ "parse", stage_parse },
 	{ "check", stage_check },
 	{ "diag", stage_diag },
+	{ "gen", stage_gen },
+	{ "regs", stage_regs },
+	{ "asm", stage_asm },
 };
 
 static int usage(void)

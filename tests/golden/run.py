@@ -3,7 +3,7 @@
 """Compares what each stage of the compiler makes of the D programs here with the dumps kept.
 
 A case is a program `x.d` and one file per stage worth watching: `x.parse`, `x.check`, `x.gen`,
-`x.asm`, or `x.diag` for what the compiler has to say.  Programs under err/TAG/ are wrong on
+`x.regs`, `x.asm`, or `x.diag` for what the compiler has to say.  Programs under err/TAG/ are wrong on
 purpose: they must have a `.diag`, and it must name TAG.  `dt-golden STAGE FILE.d` prints the dump;
 it needs no privilege and no kernel, so the same program gives the same text on every machine.
 
@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-STAGES = ("parse", "check", "gen", "asm", "diag")
+STAGES = ("parse", "check", "gen", "regs", "asm", "diag")
 TAGS = ROOT / "engine" / "base" / "errtags.def"
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import operator
 import os
@@ -15,6 +16,8 @@ import threading
 import time
 import warnings
 import weakref
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -466,6 +469,227 @@ def test_a_forked_child_leaves_the_consumer_alone(fake: ModuleType) -> None:
     os.close(read_end)
     os.close(write_end)
     assert c.consume(ignore) is False
+
+
+def in_child(body: Callable[[], str]) -> str:
+    """What body gives, run in a forked child."""
+    read_end, write_end = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        try:
+            said = body()
+        except BaseException as e:
+            said = f"{type(e).__name__}: {e}"
+        os.write(write_end, said.encode())
+        os._exit(0)
+    os.close(write_end)
+    with open(read_end) as out:
+        said = out.read()
+    os.waitpid(pid, 0)
+    return said
+
+
+def test_a_forked_child_lets_go_of_every_consumer(fake: ModuleType) -> None:
+    library = ctypes.CDLL(fake.__file__)
+    before = library.fake_forked_handles()
+    kept = [started(fake, ONE) for _ in range(3)]
+    closed = started(fake, ONE)
+    closed.close()
+
+    def child() -> str:
+        fake.Consumer()  # one of its own
+        inner = in_child(lambda: str(library.fake_forked_handles() - before))
+        return f"{library.fake_forked_handles() - before} {inner}"
+
+    assert in_child(child) == "3 3"
+    assert library.fake_forked_handles() == before
+    assert all(c.consume(ignore) is False for c in kept)
+
+
+def test_a_fork_inside_a_callback(fake: ModuleType) -> None:
+    c = started(fake, MANY.replace("100000", "3"))
+    seen = []
+    children = []
+
+    def callback(probe: dict[str, str], rec: Any) -> None:
+        seen.append(rec)
+        if len(seen) == 1:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                children.append(os.fork())
+            if children == [0]:
+                c.close()
+
+    read_end, write_end = os.pipe()
+    try:
+        c.consume(callback)
+        message = "worked"
+    except dtrace.DTraceError as e:
+        message = str(e)
+    if children == [0]:
+        os.write(write_end, f"{message} {seen}".encode())
+        os._exit(0)
+    os.waitpid(children[0], 0)
+    os.close(write_end)
+    with open(read_end) as out:
+        assert "another process" in (said := out.read()) and said.endswith(" [1]")
+    assert message == "worked" and seen == [1, None] * 3
+
+
+def test_no_reference_is_kept_for_forks(fake: ModuleType) -> None:
+    code = f"""
+import gc, importlib.util, os, sys, weakref
+spec = importlib.util.spec_from_file_location("dtrace._fake", {fake.__file__!r})
+m = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(m)
+gone = weakref.ref(m)
+del m
+gc.collect()
+assert gone() is None
+if os.fork() == 0:
+    os._exit(0)
+assert os.wait()[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# ---- text to a file -----------------------------------------------------------------------------
+
+PRINTF = "probe 5 a:b:c:d 3\nprintf hello \nint 4 1\n"
+
+
+def test_write(fake: ModuleType, classic: ModuleType, tmp_path: Path) -> None:
+    for module in (fake, classic):
+        path = tmp_path / module.__name__
+        with open(path, "w") as out:
+            out.write("before\n")
+            assert started(module, PRINTF).write(out) is False
+            out.write("after\n")
+            out.flush()
+            c = module.Consumer()
+            c.setopt("quiet")
+            c.strcompile(PRINTF + "exit 3")
+            c.go()
+            assert c.write(out.fileno()) is True
+            assert c.exit_status == 3
+            with pytest.raises(dtrace.DTraceError, match="closed"):
+                c.close()
+                c.write(out)
+        assert path.read_text() == "before\n" + "hello \n" * 3 + "after\n" + "hello " * 3
+
+
+def test_write_to_what_is_no_file(fake: ModuleType, tmp_path: Path) -> None:
+    c = started(fake, PRINTF)
+    for nonsense in (None, "path", object(), 1.5):
+        with pytest.raises((TypeError, AttributeError)):
+            c.write(nonsense)
+    with open(tmp_path / "f", "w") as out:
+        out.close()
+        with pytest.raises(ValueError, match="closed"):
+            c.write(out)
+    with pytest.raises(OSError):
+        c.write(987654)
+    assert c.write(os.open(tmp_path / "f", os.O_WRONLY)) is False
+    assert (tmp_path / "f").read_text() == "hello \n" * 3
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_write_to_what_is_full(fake: ModuleType) -> None:
+    for script in (PRINTF, PRINTF.replace(" 3", " 100000")):
+        with open("/dev/full", "w") as out, pytest.raises(OSError) as e:
+            started(fake, script).write(out)
+        assert e.value.errno == errno.ENOSPC
+
+
+def test_write_to_a_slow_reader(fake: ModuleType) -> None:
+    """A pipe that does not block is waited for; signals are handled meanwhile."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("a stream of the C library's own")
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    got = bytearray()
+
+    def reader() -> None:
+        time.sleep(0.3)
+        while data := os.read(read_end, 1 << 16):
+            got.extend(data)
+
+    thread = threading.Thread(target=reader)
+    thread.start()
+    signals: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: signals.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        started(fake, PRINTF.replace(" 3", " 100000")).write(write_end)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        os.close(write_end)
+    thread.join()
+    os.close(read_end)
+    assert got == b"hello \n" * 100000
+    assert signals == [signal.SIGALRM]
+
+
+def test_a_signal_ends_a_blocked_write(fake: ModuleType) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("a stream of the C library's own")
+    read_end, write_end = os.pipe()
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyError("interrupted")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyError, match="interrupted"):
+            started(fake, PRINTF.replace(" 3", " 100000")).write(write_end)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        os.close(write_end)
+        os.close(read_end)
+
+
+def test_drops_and_exceptions_while_writing(fake: ModuleType, tmp_path: Path) -> None:
+    drops: list[Any] = []
+    script = "probe 5 a:b:c:d\nprintf one\ndrop 0 7\nprobe 5 a:b:c:d\nprintf two\n"
+    with open(tmp_path / "f", "w") as out:
+        started(fake, script, on_drop=drops.append).write(out)
+        assert [d.drops for d in drops] == [7]
+
+        def fail(drop: Any) -> None:
+            raise KeyError("in on_drop")
+
+        with pytest.raises(KeyError, match="in on_drop"):
+            started(fake, script, on_drop=fail).write(out)
+        with pytest.raises(dtrace.DTraceError, match="odd"):
+            started(fake, "fail work 5 odd").write(out)
+    assert (tmp_path / "f").read_text() == "one\ntwo\none\n"
+
+
+def test_a_fork_while_writing(fake: ModuleType, tmp_path: Path) -> None:
+    """What the child has a copy of is written once."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("a stream of the C library's own")
+    script = "probe 5 a:b:c:d\nprintf one\ndrop 0 7\nprobe 5 a:b:c:d\nprintf two\n"
+    me = os.getpid()
+
+    def fork(drop: Any) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+
+    with open(tmp_path / "f", "w") as out:
+        try:
+            started(fake, script, on_drop=fork).write(out)
+        finally:
+            if os.getpid() != me:
+                os._exit(0)
+    assert (tmp_path / "f").read_text() == "one\ntwo\n"
 
 
 def test_shutdown_with_open_consumers(fake: ModuleType) -> None:

@@ -164,6 +164,70 @@ def test_a_forked_child_does_not_stop_its_parent(open_consumer: Open) -> None:
     assert r.aggregations() == [(1, [], 1)]
 
 
+@pytest.mark.parametrize("where", ["outside", "in a callback", "in another thread's call"])
+def test_a_forked_child_outlives_its_parent(where: str) -> None:
+    """The tracing ends with the parent, though the child had copies of all descriptors."""
+    fork = f"""
+import dtrace, os, signal, threading, time
+c = dtrace.DTraceConsumer("embedded")
+c.strcompile('''{PROGRAM}''')
+c.go()
+for fd in os.listdir("/proc/self/fdinfo"):
+    try:
+        for line in open("/proc/self/fdinfo/" + fd):
+            key, _, value = line.partition(":")
+            if key in ("prog_id", "map_id", "link_id"):
+                print(key, int(value), flush=True)
+    except OSError:
+        pass
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        try:
+            c.consume(print)
+        except dtrace.DTraceError:
+            print("child", os.getpid(), flush=True)
+        time.sleep(60)
+    os.waitpid(pid, os.WNOHANG)
+    signal.pause()
+if {where!r} == "outside":
+    fork()
+elif {where!r} == "in a callback":
+    while True:
+        c.consume(lambda probe, rec: fork())
+        c.sleep()
+else:
+    threading.Thread(target=lambda: c.consume(lambda p, r: time.sleep(60)), daemon=True).start()
+    time.sleep(0.3)
+    fork()
+"""
+    things = []
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", fork], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = 0
+        for line in parent.stdout:
+            kind, number = line.split()
+            if kind == "child":
+                child = int(number)
+                break
+            things.append((kind, int(number)))
+        assert child and {kind for kind, _ in things} >= {"prog_id", "map_id"}
+        try:
+            assert all(exists(*thing) for thing in things)
+            parent.kill()
+            parent.wait(20)
+            end = time.monotonic() + 10
+            while any(exists(*thing) for thing in things):
+                assert time.monotonic() < end, [t for t in things if exists(*t)]
+                time.sleep(0.05)
+            os.kill(child, 0)  # it was there all the time
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
 # ---- privileges ---------------------------------------------------------------------------------
 
 

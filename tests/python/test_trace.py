@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -304,6 +305,45 @@ def test_printa(run: RunProgram) -> None:
     assert r.data == ["x=5;y=7;"]
 
 
+# ---- text to a file -----------------------------------------------------------------------------
+
+
+def test_write(open_consumer: Open, tmp_path: Path) -> None:
+    c = open_consumer()
+    c.setopt("quiet")
+    c.strcompile(
+        r"""
+        BEGIN { @a["x"] = sum(5); @a["y"] = sum(7); }
+        BEGIN { printf("%s %d\n", probename, 3); trace("text"); trace(4); }
+        BEGIN { printa("\n%s=%@d;", @a); stack(1); clear(@a); printa("%@d;", @a); exit(3); }
+        END { printf("end\n"); }
+        """
+    )
+    c.go()
+    with open(tmp_path / "f", "w+") as out:
+        out.write("before\n")
+        while not c.write(out):
+            c.sleep(0.1)
+        lines = (tmp_path / "f").read_text().split("\n")
+        assert out.seek(0, 1) == out.seek(0, 2)
+    assert lines[:5] == ["before", "BEGIN 3", "text4", "x=5;", "y=7;"]
+    assert "`" in lines[5] and lines[-2:] == ["0;0;end", ""]
+    assert c.exit_status == 3
+
+
+def test_write_and_consume_take_turns(open_consumer: Open, tmp_path: Path) -> None:
+    r = Run(open_consumer())
+    r.start(f'syscall::getppid:entry /pid == {os.getpid()}/ {{ printf("%d\\n", ++n) }}', quiet=True)
+    with open(tmp_path / "f", "w") as out:
+        for _ in range(3):
+            os.getppid()
+            r.consumer.write(out)
+            os.getppid()
+            r.poll()
+    assert (tmp_path / "f").read_text() == "1\n3\n5\n"
+    assert r.data == ["2\n", "4\n", "6\n"]
+
+
 # ---- options ------------------------------------------------------------------------------------
 
 
@@ -343,6 +383,19 @@ def test_options_that_are_accepted(open_consumer: Open) -> None:
         ("dynvarsize", "2m"),
     ]:
         c.setopt(name, text)
+
+
+@pytest.mark.parametrize(
+    ("value", "quiet"), [(None, True), (True, True), ("yes", True), (False, False), ("no", False)]
+)
+def test_a_flag_is_set_and_unset(
+    open_consumer: Open, tmp_path: Path, value: Any, quiet: bool
+) -> None:
+    r = Run(open_consumer()).start("BEGIN { trace(1) }", quiet=not quiet)
+    r.consumer.setopt("quiet", value)
+    with open(tmp_path / "f", "w") as out:
+        r.consumer.write(out)
+    assert (tmp_path / "f").read_text() == ("1" if quiet else " " * 10 + "1\n")
 
 
 def test_no_run_time_options_after_go(open_consumer: Open) -> None:

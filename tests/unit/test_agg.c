@@ -643,6 +643,62 @@ static void test_exact(void)
 	close_maps(h);
 }
 
+struct picky {
+	dtrace_hdl_t *h;
+	u64 sum;
+	int rows, every;
+	bool deep;
+};
+
+/* Removes some rows; some callbacks look at everything there is themselves. */
+static int remove_some(const dtrace_aggdata_t *d, void *arg)
+{
+	struct picky *p = arg, inner = { .h = p->h };
+
+	p->sum += *(const u64 *)(const void *)(d->dtada_data + 16);
+	if (p->deep && p->rows % 1000 == 0) {
+		CHECK_INT(dtrace_aggregate_snap(p->h), 0);
+		CHECK_INT(dtrace_aggregate_walk(p->h, remove_some, &inner), 0);
+		CHECK_INT(inner.rows, 5000 - (p->rows + p->every - 1) / p->every);
+	}
+	p->rows++;
+	return p->every && (p->rows - 1) % p->every == 0 ? DTRACE_AGGWALK_REMOVE :
+							   DTRACE_AGGWALK_NEXT;
+}
+
+static void test_many(void)
+{
+	dtrace_hdl_t *h = open_fake();
+	struct dt_datum k = { .kind = DT_D_INT, .size = 8 };
+	struct dt_aggspec *c = add(h, "c", DTRACEAGG_COUNT, DT_AGG_HASH, &k, 1, NULL);
+	struct picky p = { .h = h, .every = 3, .deep = true }, all = { .h = h };
+
+	if (!make_map(h, c, 65536))
+		goto out;
+	start(h);
+	for (s64 i = 0; i < 5000; i++)
+		bump(h, c, &i, (u32)i % 2, (u64)i);
+	for (s64 i = 0; i < 5000; i += 5)
+		bump(h, c, &i, 1, 1);
+	CHECK_INT(dtrace_aggregate_snap(h), 0);
+	CHECK_INT(dtrace_aggregate_walk(h, remove_some, &p), 0);
+	CHECK_INT(p.rows, 5000);
+	CHECK_INT(p.sum, 5000 * 4999 / 2 + 1000);
+	CHECK_INT(dtrace_aggregate_snap(h), 0);
+	CHECK_INT(dtrace_aggregate_walk(h, remove_some, &all), 0);
+	CHECK_INT(all.rows, 5000 - 1667);
+	for (s64 i = 0; i < 5000; i++) /* rows that were removed come again with what is new */
+		bump(h, c, &i, 0, 1);
+	CHECK_INT(dtrace_aggregate_snap(h), 0);
+	p = (struct picky){ .h = h, .every = 1 };
+	CHECK_INT(dtrace_aggregate_walk(h, remove_some, &p), 0);
+	CHECK_INT(p.rows, 5000);
+	CHECK_INT(p.sum, all.sum + 5000);
+	snap_is(h, "");
+out:
+	close_maps(h);
+}
+
 /* ---- orders, actions, text ------------------------------------------------------------------- */
 
 static dtrace_hdl_t *open_table(void)
@@ -833,6 +889,7 @@ int main(void)
 	test_sparse();
 	test_churn();
 	test_exact();
+	test_many();
 	test_orders();
 	test_joined();
 	test_codes();

@@ -256,7 +256,8 @@ static void test_begin_end(void)
 	struct seen s = { "" };
 	dtrace_diag_t d;
 
-	if (!CHECK(dtrace_program_exec(h, compile(h, "BEGIN { trace(9904); } END { trace(1); }"), NULL) == 0))
+	if (!CHECK(dtrace_program_exec(h, compile(h, "BEGIN { trace(9904); } END { trace(1); }"),
+				       NULL) == 0))
 		goto out;
 	CHECK(compile(h, "nonsense") == NULL && dtrace_diag_get(h, 0, &d) == 0);
 	if (!CHECK_INT(dtrace_go(h), 0))
@@ -520,8 +521,8 @@ static void test_forked(void)
 	int status = -1;
 	pid_t pid;
 
-	snprintf(text, sizeof(text), "syscall::getppid:entry /pid == %d/ { trace((int)1); @ = count(); }",
-		 (int)getpid());
+	snprintf(text, sizeof(text),
+		 "syscall::getppid:entry /pid == %d/ { trace((int)1); @ = count(); }", (int)getpid());
 	if (start(h, text) < 0)
 		goto out;
 	syscall(SYS_getppid);
@@ -538,7 +539,8 @@ static void test_forked(void)
 			char path[64], where[64] = "";
 
 			snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-			if (readlink(path, where, sizeof(where) - 1) > 0 && !strncmp(where, "anon_inode:", 11))
+			if (readlink(path, where, sizeof(where) - 1) > 0 &&
+			    !strncmp(where, "anon_inode:", 11))
 				fds++;
 		}
 		dtrace_stop(h);

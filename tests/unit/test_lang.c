@@ -4,7 +4,7 @@
  * fails leaves behind (nothing), and the trees that the generator relies on.  The language itself
  * is tested by tests/golden.
  */
-#include "lang/lang.h"
+#include "lang/compile.h"
 #include "test.h"
 
 struct world {
@@ -203,6 +203,38 @@ static void test_matching(void)
 	world_fini(&w);
 }
 
+/* Libraries are compiled when one of their names is asked for, and the names are the handle's then. */
+static void test_dlibs(void)
+{
+	struct world w;
+	char text[96];
+	u32 i;
+
+	world_init(&w);
+	accepts(&w, "BEGIN { x = 1; self->EPERM = 2; this->cwd = 3; trace(x); exit(0); }");
+	CHECK(w.syms.libs_loaded == 0);
+	accepts(&w, "inline int twice = 2 * EPERM; BEGIN { trace(twice); }");
+	CHECK(w.syms.libs_loaded == 1);
+	accepts(&w, "BEGIN { trace(twice + ENOENT); trace(curcpu->cpu_id); }");
+	refuses(&w, "BEGIN { EPERM = 1; }", "D_OP_LVAL");
+	refuses(&w, "inline int ESRCH = 7; BEGIN { trace(ESRCH); }", "D_DECL_IDRED");
+	for (i = 0; i < dt_nlibraries; i++) {
+		snprintf(text, sizeof(text), "#pragma D depends_on library %s\nBEGIN { exit(0); }",
+			 dt_libraries[i].name);
+		accepts(&w, text);
+		CHECK(w.syms.libs_loaded >> i & 1);
+	}
+	for (i = 0; i + 1 < dt_nlibnames; i++)
+		CHECK(strcmp(dt_libnames[i].name, dt_libnames[i + 1].name) < 0);
+	world_fini(&w);
+
+	world_init(&w);
+	w.env.cflags |= DTRACE_C_NOLIBS;
+	refuses(&w, "BEGIN { trace(EPERM); }", "D_IDENT_UNDEF");
+	CHECK(w.syms.libs_loaded == 0);
+	world_fini(&w);
+}
+
 static void test_probespec(void)
 {
 	struct world w;
@@ -397,6 +429,7 @@ int main(void)
 	test_forward_across_programs();
 	test_failure_leaves_nothing();
 	test_matching();
+	test_dlibs();
 	test_probespec();
 	test_counts();
 	test_user_pointers();

@@ -1,0 +1,6 @@
+#pragma D option nolibs
+
+BEGIN
+{
+	trace(EPERM);
+}

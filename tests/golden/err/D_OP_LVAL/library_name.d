@@ -1,0 +1,4 @@
+BEGIN
+{
+	EPERM = 3;
+}
