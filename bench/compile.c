@@ -46,8 +46,10 @@ static void small(struct dt_str *s)
 static void thousand(struct dt_str *s)
 {
 	for (int k = 0; k < 1000; k++)
-		dt_str_printf(s, "syscall::%s:entry /pid == %d/ { @a%d[probefunc] = count(); trace(arg0 + %d); }\n",
-			      k % 2 ? "read" : "write", k, k % 8, k);
+		dt_str_printf(
+			s,
+			"syscall::%s:entry /pid == %d/ { @a%d[probefunc] = count(); trace(arg0 + %d); }\n",
+			k % 2 ? "read" : "write", k, k % 8, k);
 }
 
 static void nested(struct dt_str *s)
@@ -75,9 +77,15 @@ static const struct {
 
 static int generate(struct dt_env *env, struct dt_program *p)
 {
-	const struct dt_genopts opts = { .strsize = 256, .stackframes = 20, .ustackframes = 20,
-					 .dynvarsize = 1 << 20, .aggsize = 4 << 20, .temporal = true,
-					 .ncpus = 2, .has_task_btf = true, .has_loop = true };
+	const struct dt_genopts opts = { .strsize = 256,
+					 .stackframes = 20,
+					 .ustackframes = 20,
+					 .dynvarsize = 1 << 20,
+					 .aggsize = 4 << 20,
+					 .temporal = true,
+					 .ncpus = 2,
+					 .has_task_btf = true,
+					 .has_loop = true };
 	struct dt_error err = { 0 };
 	struct dt_object *o = dt_generate(p->clauses.v, p->clauses.n, env, &opts, &err, 0, NULL);
 
@@ -91,7 +99,9 @@ static int generate(struct dt_env *env, struct dt_program *p)
 static double measure(const struct dt_str *text)
 {
 	struct dt_symtab syms;
-	struct dt_env env = { .types = &types, .probes = &probes, .syms = &syms, .target = -1, .strsize = 256 };
+	struct dt_env env = {
+		.types = &types, .probes = &probes, .syms = &syms, .target = -1, .strsize = 256
+	};
 	struct dt_program *p;
 	int rv = -1;
 	double start, end;

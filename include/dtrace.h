@@ -31,13 +31,13 @@ typedef struct dtrace_hdl dtrace_hdl_t;
 typedef struct dtrace_prog dtrace_prog_t;
 typedef struct ps_prochandle dtrace_proc_t;
 
-typedef uint32_t dtrace_id_t;       /* probe identifier, from 1 */
-typedef uint32_t dtrace_epid_t;     /* enabled probe (clause) identifier, from 1 */
+typedef uint32_t dtrace_id_t;   /* probe identifier, from 1 */
+typedef uint32_t dtrace_epid_t; /* enabled probe (clause) identifier, from 1 */
 typedef uint32_t dtrace_aggid_t;
-typedef int64_t dtrace_aggvarid_t;  /* aggregation variable, from 1 in program order */
-typedef uint16_t dtrace_actkind_t;  /* action code, DTRACEACT_* */
+typedef int64_t dtrace_aggvarid_t; /* aggregation variable, from 1 in program order */
+typedef uint16_t dtrace_actkind_t; /* action code, DTRACEACT_* */
 typedef int64_t dtrace_optval_t;
-#define DTRACEOPT_UNSET ((dtrace_optval_t)-2)
+#define DTRACEOPT_UNSET ((dtrace_optval_t) - 2)
 
 typedef uint8_t dtrace_stability_t;
 typedef uint8_t dtrace_class_t;
@@ -152,8 +152,8 @@ typedef struct dtrace_recdesc {
 	uint32_t dtrd_offset;         /* from dtpda_data or dtada_data */
 	uint16_t dtrd_alignment;
 	const void *dtrd_format; /* for PRINTF, PRINTA, SYSTEM, FREOPEN: a printf_create() object */
-	uint64_t dtrd_arg;       /* LIBACT: DT_ACT_*; STACK/USTACK: frames; PRINTA: aggregation id */
-	uint64_t dtrd_uarg;      /* opaque; library use */
+	uint64_t dtrd_arg;  /* LIBACT: DT_ACT_*; STACK/USTACK: frames; PRINTA: aggregation id */
+	uint64_t dtrd_uarg; /* opaque; library use */
 } dtrace_recdesc_t;
 
 typedef struct dtrace_eprobedesc {
@@ -205,10 +205,10 @@ typedef struct dtrace_aggdata {
 	dtrace_aggdesc_t *dtada_desc;
 	dtrace_eprobedesc_t *dtada_edesc;
 	dtrace_probedesc_t *dtada_pdesc;
-	char *dtada_data;       /* keys and value at the offsets of dtagd_rec */
-	uint64_t dtada_normal;  /* divide by this for display; 1 when not normalized */
-	size_t dtada_size;      /* bytes at dtada_data */
-	char **dtada_percpu;    /* per-CPU values when option aggpercpu is set, else NULL */
+	char *dtada_data;      /* keys and value at the offsets of dtagd_rec */
+	uint64_t dtada_normal; /* divide by this for display; 1 when not normalized */
+	size_t dtada_size;     /* bytes at dtada_data */
+	char **dtada_percpu;   /* per-CPU values when option aggpercpu is set, else NULL */
 	uint64_t dtada_hash;
 } dtrace_aggdata_t;
 
@@ -328,14 +328,14 @@ int dtrace_ctlfd(dtrace_hdl_t *);
 /* ---- programs --------------------------------------------------------------------------------- */
 
 #define DTRACE_C_DIFV 0x0001
-#define DTRACE_C_EMPTY 0x0002  /* an empty program is no error */
-#define DTRACE_C_ZDEFS 0x0004  /* descriptions may match no probe */
+#define DTRACE_C_EMPTY 0x0002 /* an empty program is no error */
+#define DTRACE_C_ZDEFS 0x0004 /* descriptions may match no probe */
 #define DTRACE_C_EATTR 0x0008
-#define DTRACE_C_CPP 0x0010    /* run the C preprocessor first */
+#define DTRACE_C_CPP 0x0010 /* run the C preprocessor first */
 #define DTRACE_C_KNODEF 0x0020
 #define DTRACE_C_UNODEF 0x0040
-#define DTRACE_C_PSPEC 0x0080  /* bare words are probe descriptions */
-#define DTRACE_C_ETAGS 0x0100  /* "[D_TAG] " before messages */
+#define DTRACE_C_PSPEC 0x0080 /* bare words are probe descriptions */
+#define DTRACE_C_ETAGS 0x0100 /* "[D_TAG] " before messages */
 #define DTRACE_C_ARGREF 0x0200
 #define DTRACE_C_DEFARG 0x0800
 #define DTRACE_C_NOLIBS 0x1000
@@ -383,8 +383,8 @@ typedef enum {
 	DTRACE_WORKSTATUS_DONE = 1
 } dtrace_workstatus_t;
 
-int dtrace_go(dtrace_hdl_t *);   /* load, attach, fire BEGIN */
-int dtrace_stop(dtrace_hdl_t *); /* fire END, detach; records remain to be consumed */
+int dtrace_go(dtrace_hdl_t *);     /* load, attach, fire BEGIN */
+int dtrace_stop(dtrace_hdl_t *);   /* fire END, detach; records remain to be consumed */
 void dtrace_sleep(dtrace_hdl_t *); /* until there is work or a rate has passed */
 int dtrace_status(dtrace_hdl_t *); /* DTRACE_STATUS_* */
 dtrace_workstatus_t dtrace_work(dtrace_hdl_t *, FILE *, dtrace_consume_probe_f *,
@@ -421,9 +421,10 @@ int dtrace_aggregate_print(dtrace_hdl_t *, FILE *, dtrace_aggregate_walk_f *);
 /* The lower (for negative: upper) bound that names a quantize() bucket. */
 #define DTRACE_QUANTIZE_BUCKETVAL(b) \
 	((int64_t)((b) < DTRACE_QUANTIZE_ZEROBUCKET ? \
-		-(INT64_C(1) << (DTRACE_QUANTIZE_ZEROBUCKET - 1 - (b))) : \
-		(b) == DTRACE_QUANTIZE_ZEROBUCKET ? 0 : \
-		INT64_C(1) << ((b) - DTRACE_QUANTIZE_ZEROBUCKET - 1)))
+			   -(INT64_C(1) << (DTRACE_QUANTIZE_ZEROBUCKET - 1 - (b))) : \
+		   (b) == DTRACE_QUANTIZE_ZEROBUCKET ? \
+			   0 : \
+			   INT64_C(1) << ((b) - DTRACE_QUANTIZE_ZEROBUCKET - 1)))
 /* The first word of an lquantize() value. */
 #define DTRACE_LQUANTIZE_STEP(x) ((uint16_t)((x) >> 48))
 #define DTRACE_LQUANTIZE_LEVELS(x) ((uint16_t)((x) >> 32))
@@ -471,8 +472,8 @@ typedef int dtrace_probe_f(dtrace_hdl_t *, const dtrace_probedesc_t *, void *);
 int dtrace_probe_iter(dtrace_hdl_t *, const dtrace_probedesc_t *pattern, dtrace_probe_f *, void *);
 int dtrace_probe_info(dtrace_hdl_t *, const dtrace_probedesc_t *, dtrace_probeinfo_t *);
 int dtrace_str2desc(dtrace_hdl_t *, dtrace_probespec_t, const char *, dtrace_probedesc_t *);
-int dtrace_xstr2desc(dtrace_hdl_t *, dtrace_probespec_t, const char *, int argc,
-		     char *const argv[], dtrace_probedesc_t *);
+int dtrace_xstr2desc(dtrace_hdl_t *, dtrace_probespec_t, const char *, int argc, char *const argv[],
+		     dtrace_probedesc_t *);
 int dtrace_id2desc(dtrace_hdl_t *, dtrace_id_t, dtrace_probedesc_t *);
 char *dtrace_desc2str(const dtrace_probedesc_t *, char *, size_t);
 

@@ -46,8 +46,14 @@ struct dtrace_prog {
 struct dt_live; /* file descriptors and mappings; load/live.h */
 /* Feature rows: name + probe function, cached; load/feature.c */
 enum dt_feature {
-	DT_FEAT_BTF, DT_FEAT_RAW_TP, DT_FEAT_TASK_STORAGE, DT_FEAT_TASK_BTF, DT_FEAT_LOOP,
-	DT_FEAT_BATCH, DT_FEAT_TEST_RUN, DT_NFEATS
+	DT_FEAT_BTF,
+	DT_FEAT_RAW_TP,
+	DT_FEAT_TASK_STORAGE,
+	DT_FEAT_TASK_BTF,
+	DT_FEAT_LOOP,
+	DT_FEAT_BATCH,
+	DT_FEAT_TEST_RUN,
+	DT_NFEATS
 };
 bool dt_feature(dtrace_hdl_t *h, enum dt_feature f);
 /* Create maps, load programs, attach (programs are inert until activity is set). */
@@ -58,18 +64,18 @@ void dt_live_free(struct dt_live *l);
  * from now on and can be written without anybody else noticing. */
 void dt_live_disown(struct dt_live *l);
 int dt_live_fire(dtrace_hdl_t *h, enum dt_attach_kind kind); /* BEGIN or END, on this thread */
-u64 *dt_live_activity(struct dt_live *l);   /* mapped globals: DT_GL_ACTIVITY; NULL: no globals */
-u64 *dt_live_exited(struct dt_live *l);     /* mapped globals: DT_GL_EXITED */
+u64 *dt_live_activity(struct dt_live *l); /* mapped globals: DT_GL_ACTIVITY; NULL: no globals */
+u64 *dt_live_exited(struct dt_live *l);   /* mapped globals: DT_GL_EXITED */
 void *dt_live_state(struct dt_live *l, int cpu); /* mapped state element */
 struct dt_ring_hdr *dt_live_ring(struct dt_live *l, int cpu);
 u64 dt_live_ring_cap(struct dt_live *l);
 int dt_live_map_fd(struct dt_live *l, u32 map);
-int dt_live_pollfd(struct dt_live *l);      /* doorbell; -1: none */
+int dt_live_pollfd(struct dt_live *l); /* doorbell; -1: none */
 void dt_live_drain_doorbell(struct dt_live *l);
 /* Firings that the kernel did not run our programs for: a program is preemptible at some probes of Linux 7 and
  * later, and never runs twice at a time on one CPU. */
 u64 dt_live_misses(struct dt_live *l);
-int dt_live_ncpus(struct dt_live *l);       /* possible CPUs = elements */
+int dt_live_ncpus(struct dt_live *l); /* possible CPUs = elements */
 
 /* ---- consume/: records and aggregations -------------------------------------------------------------- */
 struct dt_consumer; /* scratch for draining, flowindent state; consume/drain.c */
@@ -103,13 +109,13 @@ void *dt_set_errno_null(dtrace_hdl_t *h, int code);
 /* Processes under control: those that exited meanwhile are reported to the handler; true when there were some
  * and none is left. */
 bool dt_procs_check(dtrace_hdl_t *h);
-int dt_procs_watch(dtrace_hdl_t *h);   /* add all to epoll_fd */
+int dt_procs_watch(dtrace_hdl_t *h); /* add all to epoll_fd */
 void dt_procs_free(dtrace_hdl_t *h);
-void dt_work_fini(dtrace_hdl_t *h);    /* what dtrace_go() made */
+void dt_work_fini(dtrace_hdl_t *h); /* what dtrace_go() made */
 
 /* ---- the handle -------------------------------------------------------------------------------------------- */
 struct dtrace_hdl {
-	int flags;                /* DTRACE_O_* */
+	int flags; /* DTRACE_O_* */
 	struct dt_error err;
 	struct dt_arena arena;
 	struct dt_types types;
@@ -122,10 +128,10 @@ struct dtrace_hdl {
 	struct dtrace_prog *progs, **progs_tail;
 	DT_VEC(struct dt_clause *) clauses; /* enabled, in order */
 	u32 nclauses_compiled;
-	u32 cflags;               /* DTRACE_C_* argument of the compilation under way */
+	u32 cflags;                    /* DTRACE_C_* argument of the compilation under way */
 	struct dt_probe_args infoargs; /* what dtrace_probe_info() last gave */
-	s64 target;               /* $target: last created or grabbed process, -1 */
-	struct ps_prochandle *procs; /* created and grabbed: api/process.c */
+	s64 target;                    /* $target: last created or grabbed process, -1 */
+	struct ps_prochandle *procs;   /* created and grabbed: api/process.c */
 
 	/* after dtrace_go */
 	bool active, stopped;
@@ -134,20 +140,25 @@ struct dtrace_hdl {
 	struct dt_consumer *consumer;
 	struct dt_aggs *aggs;
 	dtrace_status_t status;
-	pid_t owner;              /* who opened it or started it: a forked child must not disturb the tracing */
-	bool polled;              /* dtrace_pollfd() was asked for: dtrace_work() takes wake-ups */
+	pid_t owner; /* who opened it or started it: a forked child must not disturb the tracing */
+	bool polled; /* dtrace_pollfd() was asked for: dtrace_work() takes wake-ups */
 	u64 last_switch, last_status, last_agg; /* CLOCK_MONOTONIC ns */
-	int wake_fd;              /* eventfd of dtrace_wakeup */
-	int epoll_fd;             /* doorbell, wake_fd, pidfds */
-	s8 features[DT_NFEATS];   /* 0 unknown, 1 yes, -1 no */
+	int wake_fd;                            /* eventfd of dtrace_wakeup */
+	int epoll_fd;                           /* doorbell, wake_fd, pidfds */
+	s8 features[DT_NFEATS];                 /* 0 unknown, 1 yes, -1 no */
 
 	/* handlers */
-	dtrace_handle_err_f *errhdlr;       void *errarg;
-	dtrace_handle_drop_f *drophdlr;     void *droparg;
-	dtrace_handle_proc_f *prochdlr;     void *procarg;
-	dtrace_handle_setopt_f *setopthdlr; void *setoptarg;
-	dtrace_handle_buffered_f *bufhdlr;  void *bufarg;
-	struct dt_str buffered;   /* text not yet handed to the buffered handler */
+	dtrace_handle_err_f *errhdlr;
+	void *errarg;
+	dtrace_handle_drop_f *drophdlr;
+	void *droparg;
+	dtrace_handle_proc_f *prochdlr;
+	void *procarg;
+	dtrace_handle_setopt_f *setopthdlr;
+	void *setoptarg;
+	dtrace_handle_buffered_f *bufhdlr;
+	void *bufarg;
+	struct dt_str buffered; /* text not yet handed to the buffered handler */
 
 	/* text whose life ends at the next call */
 	struct dt_str msg, diagtext;

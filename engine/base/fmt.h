@@ -23,24 +23,24 @@ enum dt_conv_class {
 
 /* A literal text followed by one conversion. */
 struct dt_conv {
-	const char *text;  /* literal in front, %% already folded, may hold any byte but NUL */
+	const char *text; /* literal in front, %% already folded, may hold any byte but NUL */
 	size_t textlen;
 	enum dt_conv_class cls;
-	char conv;         /* 'd', 's', ...; 0 for LITERAL */
-	char size[3];      /* "", "h", "hh", "l", "ll", "L", "w" */
+	char conv;                                /* 'd', 's', ...; 0 for LITERAL */
+	char size[3];                             /* "", "h", "hh", "l", "ll", "L", "w" */
 	bool left, zero, plus, space, alt, group; /* - 0 + blank # ' */
-	bool ptrwidth;     /* ? */
-	bool agg;          /* @: take the aggregation's result */
-	bool dynwidth, dynprec; /* '*': an int argument each, before the value */
-	int width, prec;   /* -1: not given */
-	u32 off;           /* where in the format the '%' is, for messages */
+	bool ptrwidth;                            /* ? */
+	bool agg;                                 /* @: take the aggregation's result */
+	bool dynwidth, dynprec;                   /* '*': an int argument each, before the value */
+	int width, prec;                          /* -1: not given */
+	u32 off;                                  /* where in the format the '%' is, for messages */
 };
 
 struct dt_fmt {
 	struct dt_conv *conv;
 	u32 n;
-	u32 nargs;        /* arguments consumed, '*' included, '@' ones not */
-	char *text;       /* copy of the format */
+	u32 nargs;  /* arguments consumed, '*' included, '@' ones not */
+	char *text; /* copy of the format */
 };
 
 /* The parsed form on the heap; NULL with a sentence in err (size bytes) when the format is wrong. */

@@ -36,23 +36,24 @@ enum dt_activity { DT_INACTIVE = 0, DT_ACTIVE = 1, DT_DRAINING = 2 };
 
 /* ring: each CPU's element */
 struct dt_ring_hdr {
-	u64 head;    /* writer: bytes ever claimed */
-	u64 drops;   /* writer: records that found no room */
+	u64 head;  /* writer: bytes ever claimed */
+	u64 drops; /* writer: records that found no room */
 	u64 wake_at; /* both: ring the doorbell when head reaches this; ~0: do not.  The writer sets ~0 when
 			it rings */
 	u64 pad1[5];
-	u64 tail;    /* reader: bytes ever read */
+	u64 tail; /* reader: bytes ever read */
 	u64 pad2[7];
 };
-#define DT_RING_DATA 128 /* sizeof(struct dt_ring_hdr): data[cap], then slack for the largest record */
+#define DT_RING_DATA \
+	128 /* sizeof(struct dt_ring_hdr): data[cap], then slack for the largest record */
 
 /* Every record starts with this; size includes it and is a multiple of 8. */
 struct dt_rec_hdr {
-	u32 size;    /* | DT_REC_COMMIT, | DT_REC_DISCARD */
-	u32 epid;    /* enabled clause, from 1; 0: a fault (struct dt_rec_fault) */
-	u64 ts;      /* ns, CLOCK_MONOTONIC */
-	u32 probe;   /* probe id */
-	u32 arg;     /* reserved */
+	u32 size;  /* | DT_REC_COMMIT, | DT_REC_DISCARD */
+	u32 epid;  /* enabled clause, from 1; 0: a fault (struct dt_rec_fault) */
+	u64 ts;    /* ns, CLOCK_MONOTONIC */
+	u32 probe; /* probe id */
+	u32 arg;   /* reserved */
 };
 #define DT_REC_COMMIT 0x80000000u
 #define DT_REC_DISCARD 0x40000000u /* claimed, then not used (a fault, a failed speculation) */
@@ -61,10 +62,10 @@ struct dt_rec_hdr {
 
 /* payload of epid 0 */
 struct dt_rec_fault {
-	u32 epid;    /* the clause that faulted */
-	u32 action;  /* 1-based index of the statement; 0: predicate */
-	u32 offset;  /* index of the fault site in dt_object.faults */
-	u32 fault;   /* DTRACEFLT_* */
+	u32 epid;   /* the clause that faulted */
+	u32 action; /* 1-based index of the statement; 0: predicate */
+	u32 offset; /* index of the fault site in dt_object.faults */
+	u32 fault;  /* DTRACEFLT_* */
 	u64 addr;
 };
 

@@ -19,7 +19,8 @@
 
 static bool is_dist(int func)
 {
-	return func == DTRACEAGG_QUANTIZE || func == DTRACEAGG_LQUANTIZE || func == DTRACEAGG_LLQUANTIZE;
+	return func == DTRACEAGG_QUANTIZE || func == DTRACEAGG_LQUANTIZE ||
+	       func == DTRACEAGG_LLQUANTIZE;
 }
 
 static u32 value_words(int func)
@@ -28,12 +29,9 @@ static u32 value_words(int func)
 	case DTRACEAGG_SUM:
 	case DTRACEAGG_MIN:
 	case DTRACEAGG_MAX:
-	case DTRACEAGG_AVG:
-		return 2;
-	case DTRACEAGG_STDDEV:
-		return 4;
-	default:
-		return 1;
+	case DTRACEAGG_AVG: return 2;
+	case DTRACEAGG_STDDEV: return 4;
+	default: return 1;
 	}
 }
 
@@ -127,7 +125,10 @@ static void layout_keys(struct dt_aggspec *a)
 	u32 off = 0;
 
 	for (u32 k = 0; k < a->nkeys; k++) {
-		u32 size = key_bytes(&a->keys[k]), align = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+		u32 size = key_bytes(&a->keys[k]), align = size >= 8 ? 8 :
+							   size >= 4 ? 4 :
+							   size >= 2 ? 2 :
+								       1;
 
 		off = DT_ROUNDUP(off, align);
 		a->keys[k].off = off;
@@ -148,18 +149,13 @@ static void layout_keys(struct dt_aggspec *a)
 static u32 shown_value_size(const struct dt_aggspec *a)
 {
 	switch (a->func) {
-	case DTRACEAGG_AVG:
-		return 16;
-	case DTRACEAGG_STDDEV:
-		return 32;
-	case DTRACEAGG_QUANTIZE:
-		return DTRACE_QUANTIZE_NBUCKETS * 8;
-	case DTRACEAGG_LQUANTIZE:
-		return (1 + a->nbuckets) * 8;
+	case DTRACEAGG_AVG: return 16;
+	case DTRACEAGG_STDDEV: return 32;
+	case DTRACEAGG_QUANTIZE: return DTRACE_QUANTIZE_NBUCKETS * 8;
+	case DTRACEAGG_LQUANTIZE: return (1 + a->nbuckets) * 8;
 	case DTRACEAGG_LLQUANTIZE:
 		return (1 + a->nbuckets / 2 + 1) * 8; /* one-sided: middle and positive buckets */
-	default:
-		return 8;
+	default: return 8;
 	}
 }
 
@@ -178,7 +174,9 @@ static void layout_desc(struct gen *g, struct dt_aggspec *a)
 	a->desc.dtagd_id = (dtrace_aggid_t)a->varid;
 	a->desc.dtagd_nrecs = (int)a->nkeys + 2;
 	a->desc.dtagd_rec = r;
-	r[0] = (dtrace_recdesc_t){ .dtrd_action = DTRACEACT_DIFEXPR, .dtrd_size = 8, .dtrd_alignment = 8 };
+	r[0] = (dtrace_recdesc_t){ .dtrd_action = DTRACEACT_DIFEXPR,
+				   .dtrd_size = 8,
+				   .dtrd_alignment = 8 };
 	for (u32 k = 0; k < a->nkeys; k++) {
 		off = DT_ROUNDUP(off, 8);
 		g_recdesc(&r[k + 1], &a->keys[k], off);
@@ -289,7 +287,8 @@ static void layout_agg(struct gen *g, u32 index)
 	else if (a->func == DTRACEAGG_LQUANTIZE)
 		a->nbuckets = dt_lquantize_nbuckets(a->param[0], a->param[1], a->param[2]);
 	else if (a->func == DTRACEAGG_LLQUANTIZE)
-		a->nbuckets = dt_llquantize_nbuckets(a->param[0], a->param[1], a->param[2], a->param[3]);
+		a->nbuckets =
+			dt_llquantize_nbuckets(a->param[0], a->param[1], a->param[2], a->param[3]);
 	layout_keys(a);
 	layout_desc(g, a);
 	g->naggmaps += needs_hash(a, u);
@@ -424,7 +423,8 @@ static vreg llquantize_bucket(struct gen *g, const struct dt_aggspec *a, vreg v)
 		vreg probe = e_alui(g, IR_ADD, at, half);
 		struct mem m = g_rodata_mem(g, table);
 		vreg p = e_alu(g, IR_ADD, m.p, e_alui(g, IR_SHL, probe, 3));
-		vreg less = e_alui(g, IR_SAR, e_alu(g, IR_SUB, x, e_ld(g, (struct mem){ p, 0 }, 8)), 63);
+		vreg less =
+			e_alui(g, IR_SAR, e_alu(g, IR_SUB, x, e_ld(g, (struct mem){ p, 0 }, 8)), 63);
 
 		/* less is all ones when x < threshold */
 		at = e_alu(g, IR_ADD, at, e_alui(g, IR_AND, e_alui(g, IR_XOR, less, -1), half));
@@ -440,12 +440,9 @@ static vreg llquantize_bucket(struct gen *g, const struct dt_aggspec *a, vreg v)
 static vreg bucket_of(struct gen *g, const struct dt_aggspec *a, vreg v)
 {
 	switch (a->func) {
-	case DTRACEAGG_QUANTIZE:
-		return quantize_bucket(g, v);
-	case DTRACEAGG_LQUANTIZE:
-		return lquantize_bucket(g, a, v);
-	default:
-		return llquantize_bucket(g, a, v);
+	case DTRACEAGG_QUANTIZE: return quantize_bucket(g, v);
+	case DTRACEAGG_LQUANTIZE: return lquantize_bucket(g, a, v);
+	default: return llquantize_bucket(g, a, v);
 	}
 }
 
@@ -520,9 +517,7 @@ static void update(struct gen *g, const struct update *u, struct mem m)
 		e_sti(g, mem_add(m, 8), 8, 1);
 		break;
 	case DTRACEAGG_MIN:
-	case DTRACEAGG_MAX:
-		update_minmax(g, u, m);
-		break;
+	case DTRACEAGG_MAX: update_minmax(g, u, m); break;
 	case DTRACEAGG_AVG:
 		add_word(g, u, m, 0);
 		add_word(g, u, mem_add(m, 8), u->v);
@@ -532,8 +527,7 @@ static void update(struct gen *g, const struct update *u, struct mem m)
 		add_word(g, u, mem_add(m, 8), u->v);
 		add_square(g, u, mem_add(m, 16));
 		break;
-	default: /* count, and the bucket of a distribution */
-		add_word(g, u, m, u->incr);
+	default: /* count, and the bucket of a distribution */ add_word(g, u, m, u->incr);
 	}
 }
 
@@ -626,7 +620,9 @@ void g_agg(struct gen *g, const struct dt_stmt *s)
 		struct mem m = g_state_mem(g, a->off);
 
 		if (bucket)
-			m = (struct mem){ e_alu(g, IR_ADD, e_addr(g, m), e_alui(g, IR_SHL, bucket, 3)), 0 };
+			m = (struct mem){
+				e_alu(g, IR_ADD, e_addr(g, m), e_alui(g, IR_SHL, bucket, 3)), 0
+			};
 		update(g, &u, m);
 		break;
 	}
@@ -634,13 +630,12 @@ void g_agg(struct gen *g, const struct dt_stmt *s)
 		struct mem m = g_state_mem(g, a->off);
 
 		if (a->nrows > 1)
-			m = (struct mem){ e_alu(g, IR_ADD, g->st, e_alui(g, IR_MUL, g_key_index(g), a->nwords * 8)),
+			m = (struct mem){ e_alu(g, IR_ADD, g->st,
+						e_alui(g, IR_MUL, g_key_index(g), a->nwords * 8)),
 					  a->off };
 		update(g, &u, m);
 		break;
 	}
-	case DT_AGG_HASH:
-		update_hash(g, &u, key, bucket);
-		break;
+	case DT_AGG_HASH: update_hash(g, &u, key, bucket); break;
 	}
 }

@@ -161,8 +161,8 @@ static void parallel_moves(struct as *s, struct move *m, u32 n)
 /* ---- instructions ------------------------------------------------------------------------------- */
 
 static const u8 alu_codes[IR_NOPS] = {
-	[IR_ADD] = BPF_ADD, [IR_SUB] = BPF_SUB, [IR_MUL] = BPF_MUL, [IR_DIV] = BPF_DIV,
-	[IR_MOD] = BPF_MOD, [IR_AND] = BPF_AND, [IR_OR] = BPF_OR,   [IR_XOR] = BPF_XOR,
+	[IR_ADD] = BPF_ADD, [IR_SUB] = BPF_SUB, [IR_MUL] = BPF_MUL,  [IR_DIV] = BPF_DIV,
+	[IR_MOD] = BPF_MOD, [IR_AND] = BPF_AND, [IR_OR] = BPF_OR,    [IR_XOR] = BPF_XOR,
 	[IR_SHL] = BPF_LSH, [IR_SHR] = BPF_RSH, [IR_SAR] = BPF_ARSH,
 };
 
@@ -284,15 +284,9 @@ static void asm_arg(struct as *s, const struct ir_arg *a, u8 dst)
 		if (a->kind == IR_A_REGOFF && a->imm)
 			put(s, BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, (s32)a->imm);
 		break;
-	case IR_A_IMM:
-		movi(s, dst, a->imm);
-		break;
-	case IR_A_MAP:
-		ld_map(s, dst, BPF_PSEUDO_MAP_FD, a->map, 0);
-		break;
-	case IR_A_MAPVAL:
-		ld_map(s, dst, BPF_PSEUDO_MAP_VALUE, a->map, (s32)a->imm);
-		break;
+	case IR_A_IMM: movi(s, dst, a->imm); break;
+	case IR_A_MAP: ld_map(s, dst, BPF_PSEUDO_MAP_FD, a->map, 0); break;
+	case IR_A_MAPVAL: ld_map(s, dst, BPF_PSEUDO_MAP_VALUE, a->map, (s32)a->imm); break;
 	case IR_A_FP:
 		mov(s, dst, 10);
 		put(s, BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, (s32)a->imm);
@@ -355,19 +349,13 @@ static void asm_simple(struct as *s, const struct ir_insn *i)
 	u8 d = i->d ? def(s, i->d) : 0;
 
 	switch (i->op) {
-	case IR_MOVI:
-		movi(s, d, i->imm);
-		break;
-	case IR_MOV:
-		mov(s, d, use(s, i->a, d));
-		break;
+	case IR_MOVI: movi(s, d, i->imm); break;
+	case IR_MOV: mov(s, d, use(s, i->a, d)); break;
 	case IR_NEG:
 		mov(s, d, use(s, i->a, d));
 		put(s, BPF_ALU64 | BPF_NEG, d, 0, 0, 0);
 		break;
-	case IR_ZEXT32:
-		put(s, BPF_ALU | BPF_MOV | BPF_X, d, use(s, i->a, 0), 0, 0);
-		break;
+	case IR_ZEXT32: put(s, BPF_ALU | BPF_MOV | BPF_X, d, use(s, i->a, 0), 0, 0); break;
 	case IR_BSWAP:
 		mov(s, d, use(s, i->a, d));
 		put(s, BPF_ALU | BPF_END | BPF_TO_BE, d, 0, 0, (s32)i->imm);
@@ -379,11 +367,8 @@ static void asm_simple(struct as *s, const struct ir_insn *i)
 		mov(s, d, 10);
 		put(s, BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i->off);
 		break;
-	case IR_MAPVAL:
-		ld_map(s, d, BPF_PSEUDO_MAP_VALUE, (u32)i->imm, i->off);
-		break;
-	default:
-		break;
+	case IR_MAPVAL: ld_map(s, d, BPF_PSEUDO_MAP_VALUE, (u32)i->imm, i->off); break;
+	default: break;
 	}
 	finish(s, i->d);
 }
@@ -392,29 +377,16 @@ static void asm_insn(struct as *s, const struct ir_insn *i)
 {
 	s->loc = i->loc;
 	switch (i->op) {
-	case IR_NOP:
-		return;
-	case IR_ENTRY:
-		asm_entry(s, i);
-		return;
-	case IR_LABEL:
-		s->labels[i->label] = (s32)s->code.n;
-		return;
-	case IR_ST:
-		asm_store(s, i);
-		return;
+	case IR_NOP: return;
+	case IR_ENTRY: asm_entry(s, i); return;
+	case IR_LABEL: s->labels[i->label] = (s32)s->code.n; return;
+	case IR_ST: asm_store(s, i); return;
 	case IR_XADD:
-	case IR_CMPXCHG:
-		asm_atomic(s, i);
-		return;
+	case IR_CMPXCHG: asm_atomic(s, i); return;
 	case IR_JMP:
-	case IR_JCC:
-		asm_jump(s, i);
-		return;
+	case IR_JCC: asm_jump(s, i); return;
 	case IR_CALL:
-	case IR_CALLSUB:
-		asm_call(s, i);
-		return;
+	case IR_CALLSUB: asm_call(s, i); return;
 	case IR_RET:
 		if (i->a)
 			mov(s, 0, use(s, i->a, 0));
@@ -531,7 +503,8 @@ static u32 chain(const struct ir_prog *p, const struct ir_func *f, u32 depth)
 
 static bool touches(const struct ir_func *f, const struct ir_insn *i, s32 off)
 {
-	return (i->d && f->loc[i->d] == off) || (!i->a && i->off == off && (i->op == IR_ST || i->op == IR_LD));
+	return (i->d && f->loc[i->d] == off) ||
+	       (!i->a && i->off == off && (i->op == IR_ST || i->op == IR_LD));
 }
 
 /* The source of the first instruction that wants the last words of the largest frame. */
@@ -552,7 +525,8 @@ static void check_stack(struct ir_prog *p)
 {
 	if (p->error || chain(p, p->funcs[0], 1) <= STACK_MAX)
 		return;
-	p->error = "too much is computed at once: it does not fit on the stack of 512 bytes that eBPF gives a program";
+	p->error =
+		"too much is computed at once: it does not fit on the stack of 512 bytes that eBPF gives a program";
 	p->error_loc = deepest(p);
 }
 

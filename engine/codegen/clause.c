@@ -105,18 +105,10 @@ static void gen_if(struct gen *g, const struct dt_stmt *s)
 static void gen_stmt(struct gen *g, const struct dt_stmt *s)
 {
 	switch (s->kind) {
-	case S_EXPR:
-		g_effect(g, s->expr);
-		break;
-	case S_AGG:
-		g_agg(g, s);
-		break;
-	case S_ACT:
-		g_segment_stmt(g, s);
-		break;
-	case S_IF:
-		gen_if(g, s);
-		break;
+	case S_EXPR: g_effect(g, s->expr); break;
+	case S_AGG: g_agg(g, s); break;
+	case S_ACT: g_segment_stmt(g, s); break;
+	case S_IF: gen_if(g, s); break;
 	}
 }
 

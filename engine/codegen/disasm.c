@@ -4,11 +4,13 @@
 
 static const char *const helper_names[] = {
 #define FN(x, ...) [BPF_FUNC_##x] = #x,
-	FN(map_lookup_elem) FN(map_update_elem) FN(map_delete_elem) FN(ktime_get_ns) FN(get_prandom_u32)
-	FN(get_smp_processor_id) FN(get_current_pid_tgid) FN(get_current_uid_gid) FN(get_current_comm)
-	FN(get_current_task) FN(get_current_task_btf) FN(task_pt_regs) FN(task_storage_get)
-	FN(probe_read_kernel) FN(probe_read_kernel_str) FN(probe_read_user) FN(probe_read_user_str)
-	FN(get_stack) FN(ringbuf_output) FN(loop)
+	FN(map_lookup_elem) FN(map_update_elem) FN(map_delete_elem) FN(ktime_get_ns)
+		FN(get_prandom_u32) FN(get_smp_processor_id) FN(get_current_pid_tgid)
+			FN(get_current_uid_gid) FN(get_current_comm) FN(get_current_task)
+				FN(get_current_task_btf) FN(task_pt_regs) FN(task_storage_get)
+					FN(probe_read_kernel) FN(probe_read_kernel_str)
+						FN(probe_read_user) FN(probe_read_user_str)
+							FN(get_stack) FN(ringbuf_output) FN(loop)
 #undef FN
 };
 
@@ -35,7 +37,9 @@ static const char *map_of(const struct dt_progspec *s, const struct dt_object *o
 
 static const char *patch_of(const struct dt_progspec *s, u32 insn)
 {
-	static const char *const names[] = { [DT_PATCH_RING_MASK] = "ring mask", [DT_PATCH_RING_CAP] = "ring size" };
+	static const char *const names[] = {
+		[DT_PATCH_RING_MASK] = "ring mask", [DT_PATCH_RING_CAP] = "ring size"
+	};
 
 	for (u32 k = 0; k < s->npatches; k++)
 		if (s->patches[k].insn == insn)
@@ -77,18 +81,14 @@ static void put_jump(const struct dt_progspec *s, u32 k, struct dt_str *out)
 	const struct bpf_insn *i = &s->insns[k];
 
 	switch (BPF_OP(i->code)) {
-	case BPF_EXIT:
-		dt_str_puts(out, "exit");
-		return;
+	case BPF_EXIT: dt_str_puts(out, "exit"); return;
 	case BPF_CALL:
 		if (i->src_reg == BPF_PSEUDO_CALL)
 			dt_str_printf(out, "call function at %u", k + 1 + (u32)i->imm);
 		else
 			dt_str_printf(out, "call %s", dt_bpf_helper_name((u32)i->imm));
 		return;
-	case BPF_JA:
-		dt_str_printf(out, "goto %u", k + 1 + (u32)i->off);
-		return;
+	case BPF_JA: dt_str_printf(out, "goto %u", k + 1 + (u32)i->off); return;
 	default:
 		dt_str_printf(out, "if r%u %s ", i->dst_reg, jump_ops[BPF_OP(i->code) >> 4]);
 		put_src(s, k, out);
@@ -121,7 +121,8 @@ static void put_store(const struct bpf_insn *i, struct dt_str *out)
 	const char *size = sizes[BPF_SIZE(i->code) >> 3];
 
 	if (BPF_MODE(i->code) == BPF_ATOMIC && i->imm == BPF_CMPXCHG)
-		dt_str_printf(out, "r0 = cmpxchg %s [r%u%+d], r0, r%u", size, i->dst_reg, i->off, i->src_reg);
+		dt_str_printf(out, "r0 = cmpxchg %s [r%u%+d], r0, r%u", size, i->dst_reg, i->off,
+			      i->src_reg);
 	else if (BPF_MODE(i->code) == BPF_ATOMIC)
 		dt_str_printf(out, "atomic %s [r%u%+d] += r%u", size, i->dst_reg, i->off, i->src_reg);
 	else if (BPF_CLASS(i->code) == BPF_STX)
@@ -152,23 +153,18 @@ void dt_bpf_disasm(const struct dt_progspec *s, const struct dt_object *o, struc
 		dt_str_printf(out, "%5u  ", k);
 		switch (BPF_CLASS(i->code)) {
 		case BPF_ALU:
-		case BPF_ALU64:
-			put_alu(s, k, out);
-			break;
+		case BPF_ALU64: put_alu(s, k, out); break;
 		case BPF_JMP:
-		case BPF_JMP32:
-			put_jump(s, k, out);
-			break;
+		case BPF_JMP32: put_jump(s, k, out); break;
 		case BPF_LDX:
-			dt_str_printf(out, "r%u = %s [r%u%+d]", i->dst_reg, sizes[BPF_SIZE(i->code) >> 3],
-				      i->src_reg, i->off);
+			dt_str_printf(out, "r%u = %s [r%u%+d]", i->dst_reg,
+				      sizes[BPF_SIZE(i->code) >> 3], i->src_reg, i->off);
 			break;
 		case BPF_LD:
 			put_load(s, o, k, out);
 			k++;
 			break;
-		default:
-			put_store(i, out);
+		default: put_store(i, out);
 		}
 		dt_str_putc(out, '\n');
 	}

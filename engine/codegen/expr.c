@@ -50,12 +50,9 @@ static bool has_effect(const struct dt_node *n)
 	case N_PREINC:
 	case N_PREDEC:
 	case N_POSTINC:
-	case N_POSTDEC:
-		return true;
-	case N_CALL:
-		return !n->subr || is_ordered(n->subr->id);
-	default:
-		return false;
+	case N_POSTDEC: return true;
+	case N_CALL: return !n->subr || is_ordered(n->subr->id);
+	default: return false;
 	}
 }
 
@@ -122,7 +119,8 @@ static vreg errinfo_arg(struct gen *g, u32 n)
 {
 	static const struct {
 		u16 off, size;
-	} field[] = { { 0, 0 },	 { offsetof(struct dt_rec_fault, epid), 4 },
+	} field[] = { { 0, 0 },
+		      { offsetof(struct dt_rec_fault, epid), 4 },
 		      { offsetof(struct dt_rec_fault, action), 4 },
 		      { offsetof(struct dt_rec_fault, offset), 4 },
 		      { offsetof(struct dt_rec_fault, fault), 4 },
@@ -155,7 +153,8 @@ static vreg profile_arg(struct gen *g, u32 n)
 
 	if (n > 1)
 		return d;
-	vreg user = e_alui(g, IR_AND, e_ld(g, (struct mem){ g->ctx, DT_ARCH_CS }, 8), DT_ARCH_CS_USER);
+	vreg user =
+		e_alui(g, IR_AND, e_ld(g, (struct mem){ g->ctx, DT_ARCH_CS }, 8), DT_ARCH_CS_USER);
 
 	e_jcci(g, n == 0 ? BPF_JNE : BPF_JEQ, user, 0, skip);
 	e_set(g, d, e_ld(g, (struct mem){ g->ctx, DT_ARCH_IP }, 8));
@@ -168,14 +167,10 @@ vreg g_raw_arg(struct gen *g, u32 n)
 	if (g->errinfo)
 		return errinfo_arg(g, n);
 	switch (g->set->at->abi) {
-	case DT_ABI_SYS_ENTER:
-		return sys_enter_arg(g, n);
-	case DT_ABI_SYS_EXIT:
-		return n < 2 ? e_ld(g, (struct mem){ g->ctx, 8 }, 8) : e_movi(g, 0);
-	case DT_ABI_PROFILE:
-		return profile_arg(g, n);
-	default:
-		return e_movi(g, 0);
+	case DT_ABI_SYS_ENTER: return sys_enter_arg(g, n);
+	case DT_ABI_SYS_EXIT: return n < 2 ? e_ld(g, (struct mem){ g->ctx, 8 }, 8) : e_movi(g, 0);
+	case DT_ABI_PROFILE: return profile_arg(g, n);
+	default: return e_movi(g, 0);
 	}
 }
 
@@ -208,7 +203,8 @@ static vreg task_field(struct gen *g, const struct dt_node *n, const char *const
 		const struct dt_member *m = t ? dt_type_member(t, *path, &bits) : NULL;
 
 		if (!m) {
-			g_fail(g, &n->loc, "%s needs the kernel's type information (BTF), which has no %s",
+			g_fail(g, &n->loc,
+			       "%s needs the kernel's type information (BTF), which has no %s",
 			       n->builtin->name, *path);
 			return p;
 		}
@@ -367,35 +363,17 @@ vreg g_arith(struct gen *g, enum dt_nop op, const struct dt_type *t, vreg a, vre
 	vreg v;
 
 	switch (op) {
-	case N_MUL:
-		v = e_alu(g, IR_MUL, a, b);
-		break;
-	case N_ADD:
-		v = e_alu(g, IR_ADD, a, b);
-		break;
-	case N_SUB:
-		v = e_alu(g, IR_SUB, a, b);
-		break;
-	case N_SHL:
-		v = e_alu(g, IR_SHL, a, b);
-		break;
-	case N_SHR:
-		return e_alu(g, sgn ? IR_SAR : IR_SHR, a, b);
-	case N_DIV:
-		v = divide(g, IR_DIV, sgn, a, b, loc);
-		break;
-	case N_MOD:
-		v = divide(g, IR_MOD, sgn, a, b, loc);
-		break;
-	case N_AND:
-		return e_alu(g, IR_AND, a, b);
-	case N_OR:
-		return e_alu(g, IR_OR, a, b);
-	case N_XOR:
-		return e_alu(g, IR_XOR, a, b);
-	default:
-		g_fail(g, &loc, "internal: operator %d has no code", op);
-		return a;
+	case N_MUL: v = e_alu(g, IR_MUL, a, b); break;
+	case N_ADD: v = e_alu(g, IR_ADD, a, b); break;
+	case N_SUB: v = e_alu(g, IR_SUB, a, b); break;
+	case N_SHL: v = e_alu(g, IR_SHL, a, b); break;
+	case N_SHR: return e_alu(g, sgn ? IR_SAR : IR_SHR, a, b);
+	case N_DIV: v = divide(g, IR_DIV, sgn, a, b, loc); break;
+	case N_MOD: v = divide(g, IR_MOD, sgn, a, b, loc); break;
+	case N_AND: return e_alu(g, IR_AND, a, b);
+	case N_OR: return e_alu(g, IR_OR, a, b);
+	case N_XOR: return e_alu(g, IR_XOR, a, b);
+	default: g_fail(g, &loc, "internal: operator %d has no code", op); return a;
 	}
 	return norm_to(g, v, t);
 }
@@ -404,8 +382,9 @@ vreg g_arith(struct gen *g, enum dt_nop op, const struct dt_type *t, vreg a, vre
 static bool arith_const(struct gen *g, const struct dt_node *n, vreg a, s64 c, vreg *out)
 {
 	static const u8 ops[N_NOPS] = {
-		[N_ADD] = IR_ADD, [N_SUB] = IR_SUB, [N_MUL] = IR_MUL, [N_AND] = IR_AND, [N_OR] = IR_OR,
-		[N_XOR] = IR_XOR, [N_SHL] = IR_SHL, [N_SHR] = IR_SHR, [N_DIV] = IR_DIV, [N_MOD] = IR_MOD,
+		[N_ADD] = IR_ADD, [N_SUB] = IR_SUB, [N_MUL] = IR_MUL, [N_AND] = IR_AND,
+		[N_OR] = IR_OR,   [N_XOR] = IR_XOR, [N_SHL] = IR_SHL, [N_SHR] = IR_SHR,
+		[N_DIV] = IR_DIV, [N_MOD] = IR_MOD,
 	};
 	bool sgn = dt_type_is_signed(n->type);
 	u8 op = ops[n->op];
@@ -480,25 +459,19 @@ static vreg gen_bitnot(struct gen *g, const struct dt_node *n)
 static u8 jump_code(enum dt_nop op, bool sgn)
 {
 	switch (op) {
-	case N_LT:
-		return sgn ? BPF_JSLT : BPF_JLT;
-	case N_LE:
-		return sgn ? BPF_JSLE : BPF_JLE;
-	case N_GT:
-		return sgn ? BPF_JSGT : BPF_JGT;
-	case N_GE:
-		return sgn ? BPF_JSGE : BPF_JGE;
-	case N_NE:
-		return BPF_JNE;
-	default:
-		return BPF_JEQ;
+	case N_LT: return sgn ? BPF_JSLT : BPF_JLT;
+	case N_LE: return sgn ? BPF_JSLE : BPF_JLE;
+	case N_GT: return sgn ? BPF_JSGT : BPF_JGT;
+	case N_GE: return sgn ? BPF_JSGE : BPF_JGE;
+	case N_NE: return BPF_JNE;
+	default: return BPF_JEQ;
 	}
 }
 
 static u8 negated(u8 code)
 {
 	static const u8 pairs[][2] = {
-		{ BPF_JEQ, BPF_JNE },	{ BPF_JGT, BPF_JLE },	{ BPF_JGE, BPF_JLT },
+		{ BPF_JEQ, BPF_JNE },   { BPF_JGT, BPF_JLE },   { BPF_JGE, BPF_JLT },
 		{ BPF_JSGT, BPF_JSLE }, { BPF_JSGE, BPF_JSLT },
 	};
 
@@ -512,7 +485,8 @@ static u8 negated(u8 code)
 }
 
 /* Where control goes on: the label that comes next needs no jump. */
-static void branch(struct gen *g, u8 code, vreg a, vreg b, s64 imm, u32 iftrue, u32 iffalse, bool true_next)
+static void branch(struct gen *g, u8 code, vreg a, vreg b, s64 imm, u32 iftrue, u32 iffalse,
+		   bool true_next)
 {
 	u32 to = true_next ? iffalse : iftrue;
 
@@ -524,7 +498,8 @@ static void branch(struct gen *g, u8 code, vreg a, vreg b, s64 imm, u32 iftrue, 
 		e_jcci(g, code, a, imm, to);
 }
 
-static void cond_string(struct gen *g, const struct dt_node *n, u32 iftrue, u32 iffalse, bool true_next)
+static void cond_string(struct gen *g, const struct dt_node *n, u32 iftrue, u32 iffalse,
+			bool true_next)
 {
 	if (n->op == N_EQ || n->op == N_NE) {
 		bool eq = n->op == N_EQ;
@@ -535,7 +510,8 @@ static void cond_string(struct gen *g, const struct dt_node *n, u32 iftrue, u32 
 	branch(g, jump_code(n->op, true), g_strcmp(g, n->l, n->r), 0, 0, iftrue, iffalse, true_next);
 }
 
-static void cond_compare(struct gen *g, const struct dt_node *n, u32 iftrue, u32 iffalse, bool true_next)
+static void cond_compare(struct gen *g, const struct dt_node *n, u32 iftrue, u32 iffalse,
+			 bool true_next)
 {
 	u8 code = jump_code(n->op, dt_type_is_signed(n->l->type));
 
@@ -564,12 +540,8 @@ void g_cond(struct gen *g, const struct dt_node *n, u32 iftrue, u32 iffalse, boo
 	case N_GT:
 	case N_GE:
 	case N_EQ:
-	case N_NE:
-		cond_compare(g, n, iftrue, iffalse, true_next);
-		return;
-	case N_LOGNOT:
-		g_cond(g, n->l, iffalse, iftrue, !true_next);
-		return;
+	case N_NE: cond_compare(g, n, iftrue, iffalse, true_next); return;
+	case N_LOGNOT: g_cond(g, n->l, iffalse, iftrue, !true_next); return;
 	case N_LAND:
 		mid = ir_label(g->f);
 		g_cond(g, n->l, mid, iffalse, true);
@@ -769,20 +741,20 @@ static vreg gen_call(struct gen *g, const struct dt_node *n)
 }
 
 static vreg (*const gens[N_NOPS])(struct gen *g, const struct dt_node *n) = {
-	[N_INT] = gen_int,	   [N_BUILTIN] = gen_builtin, [N_ARG] = gen_typed_arg,
-	[N_VAR] = g_var_load,	   [N_ASSOC] = g_var_load,    [N_KSYM] = gen_ksym,
-	[N_CALL] = gen_call,	   [N_NEG] = gen_neg,	      [N_BITNOT] = gen_bitnot,
-	[N_LOGNOT] = gen_bool,	   [N_DEREF] = g_var_load,    [N_ADDROF] = gen_addrof,
-	[N_MEMBER] = g_var_load,   [N_INDEX] = g_var_load,    [N_MUL] = gen_binary,
-	[N_DIV] = gen_binary,	   [N_MOD] = gen_binary,      [N_ADD] = gen_binary,
-	[N_SUB] = gen_binary,	   [N_SHL] = gen_binary,      [N_SHR] = gen_binary,
-	[N_AND] = gen_binary,	   [N_XOR] = gen_binary,      [N_OR] = gen_binary,
-	[N_LT] = gen_bool,	   [N_LE] = gen_bool,	      [N_GT] = gen_bool,
-	[N_GE] = gen_bool,	   [N_EQ] = gen_bool,	      [N_NE] = gen_bool,
-	[N_LAND] = gen_bool,	   [N_LXOR] = gen_lxor,	      [N_LOR] = gen_bool,
-	[N_COND] = gen_cond,	   [N_ASSIGN] = gen_assign,   [N_OPASSIGN] = gen_opassign,
-	[N_PREINC] = gen_step,	   [N_PREDEC] = gen_step,     [N_POSTINC] = gen_step,
-	[N_POSTDEC] = gen_step,	   [N_COMMA] = gen_comma,     [N_CAST] = gen_cast,
+	[N_INT] = gen_int,       [N_BUILTIN] = gen_builtin, [N_ARG] = gen_typed_arg,
+	[N_VAR] = g_var_load,    [N_ASSOC] = g_var_load,    [N_KSYM] = gen_ksym,
+	[N_CALL] = gen_call,     [N_NEG] = gen_neg,         [N_BITNOT] = gen_bitnot,
+	[N_LOGNOT] = gen_bool,   [N_DEREF] = g_var_load,    [N_ADDROF] = gen_addrof,
+	[N_MEMBER] = g_var_load, [N_INDEX] = g_var_load,    [N_MUL] = gen_binary,
+	[N_DIV] = gen_binary,    [N_MOD] = gen_binary,      [N_ADD] = gen_binary,
+	[N_SUB] = gen_binary,    [N_SHL] = gen_binary,      [N_SHR] = gen_binary,
+	[N_AND] = gen_binary,    [N_XOR] = gen_binary,      [N_OR] = gen_binary,
+	[N_LT] = gen_bool,       [N_LE] = gen_bool,         [N_GT] = gen_bool,
+	[N_GE] = gen_bool,       [N_EQ] = gen_bool,         [N_NE] = gen_bool,
+	[N_LAND] = gen_bool,     [N_LXOR] = gen_lxor,       [N_LOR] = gen_bool,
+	[N_COND] = gen_cond,     [N_ASSIGN] = gen_assign,   [N_OPASSIGN] = gen_opassign,
+	[N_PREINC] = gen_step,   [N_PREDEC] = gen_step,     [N_POSTINC] = gen_step,
+	[N_POSTDEC] = gen_step,  [N_COMMA] = gen_comma,     [N_CAST] = gen_cast,
 };
 
 vreg g_expr(struct gen *g, const struct dt_node *n)

@@ -179,8 +179,7 @@ struct mem g_zeros(struct gen *g, u32 size)
 void e_zero(struct gen *g, struct mem m, u32 size)
 {
 	if (size > 64) { /* one helper call copies from constant zeros */
-		e_call(g, BPF_FUNC_probe_read_kernel, a_mem(m), a_imm(size),
-		       a_mem(g_zeros(g, size)));
+		e_call(g, BPF_FUNC_probe_read_kernel, a_mem(m), a_imm(size), a_mem(g_zeros(g, size)));
 		return;
 	}
 	u32 at = 0;
@@ -220,7 +219,8 @@ vreg g_probe_id(struct gen *g)
 	}
 	struct mem m = g_rodata_mem(g, s->id_off);
 
-	return e_ld(g, (struct mem){ e_alu(g, IR_ADD, m.p, e_alui(g, IR_SHL, g_key_index(g), 2)), 0 }, 4);
+	return e_ld(g, (struct mem){ e_alu(g, IR_ADD, m.p, e_alui(g, IR_SHL, g_key_index(g), 2)), 0 },
+		    4);
 }
 
 static void find_affine(struct at_set *s)
@@ -272,14 +272,12 @@ static void layout_tables(struct gen *g, struct at_set *s)
 static vreg read_key(struct gen *g)
 {
 	switch (g->set->at->abi) {
-	case DT_ABI_SYS_ENTER:
-		return e_ld(g, (struct mem){ g->ctx, 8 }, 8);
+	case DT_ABI_SYS_ENTER: return e_ld(g, (struct mem){ g->ctx, 8 }, 8);
 	case DT_ABI_SYS_EXIT: {
 		struct mem slot = mem_fp(ir_slot(g->f, 8));
 
 		if (g->opts->has_task_btf && !g->opts->no_direct) {
-			vreg regs = e_call(g, BPF_FUNC_task_pt_regs,
-					   a_reg(g_current_task_btf(g)));
+			vreg regs = e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
 
 			return e_ld(g, (struct mem){ regs, DT_ARCH_SYSCALL_NR }, 8);
 		}
@@ -289,8 +287,7 @@ static vreg read_key(struct gen *g)
 		       a_mem((struct mem){ regs, DT_ARCH_SYSCALL_NR }));
 		return e_ld(g, slot, 8);
 	}
-	default:
-		return e_movi(g, 0);
+	default: return e_movi(g, 0);
 	}
 }
 
@@ -353,7 +350,8 @@ static void run_clauses(struct gen *g)
 		}
 		g_clause(g, ac);
 		e_label(g, next);
-		if (g->clause_may_exit && c + 1 < s->clauses.n) { /* exit(): no later clause of this firing */
+		if (g->clause_may_exit &&
+		    c + 1 < s->clauses.n) { /* exit(): no later clause of this firing */
 			vreg x = e_ld(g, g_globals_mem(g, DT_GL_EXITED), 8);
 			u32 go = ir_label(g->f);
 
@@ -611,20 +609,15 @@ static void finish_maps(struct gen *g)
 		struct dt_mapspec *m = &g->maps.v[k];
 
 		switch (m->role) {
-		case DT_MAP_STATE:
-			m->value_size = DT_ROUNDUP(g->state_top, 64);
-			break;
-		case DT_MAP_GLOBALS:
-			m->value_size = DT_ROUNDUP(g->globals_top, 8);
-			break;
+		case DT_MAP_STATE: m->value_size = DT_ROUNDUP(g->state_top, 64); break;
+		case DT_MAP_GLOBALS: m->value_size = DT_ROUNDUP(g->globals_top, 8); break;
 		case DT_MAP_RODATA:
 			m->value_size = DT_ROUNDUP(g->rodata.n + 8, 8);
 			while (g->rodata.n < m->value_size)
 				*dt_vec_push(g->arena, &g->rodata) = 0;
 			m->init = g->rodata.v;
 			break;
-		default:
-			break;
+		default: break;
 		}
 	}
 }

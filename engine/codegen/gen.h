@@ -38,17 +38,17 @@ struct at_set {
 	DT_VEC(struct at_clause) clauses;
 	DT_VEC(struct dt_probe *) probes; /* wanted, by key */
 	u32 mask_words;
-	u32 mask_off;      /* rodata: mask_words u64 per key; ~0 not laid out */
-	u32 id_off;        /* rodata: u32 probe id per key */
-	bool affine;       /* id = id_mul * key + id_add */
+	u32 mask_off; /* rodata: mask_words u64 per key; ~0 not laid out */
+	u32 id_off;   /* rodata: u32 probe id per key */
+	bool affine;  /* id = id_mul * key + id_add */
 	u32 id_mul, id_add;
-	u32 row_base;      /* first dense row */
+	u32 row_base; /* first dense row */
 };
 
 struct agg_use {
 	bool seen, probe_keys_only, shared;
 	const struct at_set *at;
-	int set;  /* its hash is in this map of maps, at slot; -1: a map of its own */
+	int set; /* its hash is in this map of maps, at slot; -1: a map of its own */
 	u32 slot;
 };
 
@@ -82,7 +82,7 @@ struct gen {
 	u32 state_top, globals_top, self_size, this_size;
 	u32 zeros_off, zeros_len; /* rodata: a stretch of zeros */
 	u32 strsize;
-	u32 nrecorders;         /* programs that may write the ring while others run */
+	u32 nrecorders; /* programs that may write the ring while others run */
 	bool failed;
 
 	/* the program being made */
@@ -90,7 +90,7 @@ struct gen {
 	struct ir_func *f;
 	const struct at_set *set;
 	vreg ctx, st, key, errinfo;
-	vreg ring_once;         /* 0: each clause finds the ring */
+	vreg ring_once; /* 0: each clause finds the ring */
 	s32 cpu_slot;
 	struct ir_func *error_func; /* NULL: not made yet */
 	DT_VEC(struct rt_use) rt;
@@ -99,24 +99,24 @@ struct gen {
 	/* the clause being made */
 	const struct dt_clause *clause;
 	const struct at_clause *ac;
-	u32 epid;               /* of the current segment */
-	u32 action;             /* 1-based statement; 0 the predicate */
+	u32 epid;   /* of the current segment */
+	u32 action; /* 1-based statement; 0 the predicate */
 	u32 end_label, fault_label;
 	s32 info_slot;
 	bool may_fault, clause_may_exit;
-	bool writing;           /* g_addr(): for a store, which elements are made for */
-	vreg ts, selfp, regs;   /* cached for the clause; 0: not made */
+	bool writing;         /* g_addr(): for a store, which elements are made for */
+	vreg ts, selfp, regs; /* cached for the clause; 0: not made */
 	struct segment *seg;
-	vreg ring, rec, recsize;      /* claimed record (0: none) and its size, for a fault */
-	u32 keep, tmp;          /* scratch: clause-lifetime top, statement top */
-	u32 keep_max;           /* the highest keep: pointers of D programs are below */
-	struct mem strtok;      /* what strtok() has left: subrs_str.c */
+	vreg ring, rec, recsize; /* claimed record (0: none) and its size, for a fault */
+	u32 keep, tmp;           /* scratch: clause-lifetime top, statement top */
+	u32 keep_max;            /* the highest keep: pointers of D programs are below */
+	struct mem strtok;       /* what strtok() has left: subrs_str.c */
 };
 
 /* ---- emitters (emit.c) ------------------------------------------------------------------------- */
 vreg e_movi(struct gen *g, s64 imm);
 vreg e_mov(struct gen *g, vreg a);
-void e_set(struct gen *g, vreg d, vreg a);       /* d = a, d may have other definitions */
+void e_set(struct gen *g, vreg d, vreg a); /* d = a, d may have other definitions */
 void e_seti(struct gen *g, vreg d, s64 imm);
 vreg e_alu(struct gen *g, enum ir_op op, vreg a, vreg b);
 vreg e_alui(struct gen *g, enum ir_op op, vreg a, s64 imm);
@@ -132,7 +132,7 @@ void e_jcci(struct gen *g, u8 cond, vreg a, s64 imm, u32 label);
 void e_label(struct gen *g, u32 label);
 void e_ret(struct gen *g, s64 imm);
 struct ir_arg a_reg(vreg r);
-struct ir_arg a_mem(struct mem m);  /* its address */
+struct ir_arg a_mem(struct mem m); /* its address */
 struct ir_arg a_imm(s64 imm);
 struct ir_arg a_map(int map);
 struct ir_arg a_fp(s32 off);
@@ -158,9 +158,9 @@ struct mem g_state_mem(struct gen *g, u32 off);
 struct mem g_tmp(struct gen *g, u32 size);  /* scratch until the statement's end */
 struct mem g_keep(struct gen *g, u32 size); /* scratch until the clause's end */
 vreg g_probe_id(struct gen *g);
-vreg g_key_index(struct gen *g);                  /* the key, bounded for table look-ups */
-u32 g_table_rows(const struct dt_attach *at);    /* rows of such tables: a power of two */
-vreg e_bounded(struct gen *g, vreg v);           /* a copy that stays in a register, to be compared and added */
+vreg g_key_index(struct gen *g);              /* the key, bounded for table look-ups */
+u32 g_table_rows(const struct dt_attach *at); /* rows of such tables: a power of two */
+vreg e_bounded(struct gen *g, vreg v); /* a copy that stays in a register, to be compared and added */
 bool g_single_probe(const struct gen *g, const struct dt_probe **p);
 int g_map_state(struct gen *g);
 int g_map_globals(struct gen *g);
@@ -168,7 +168,7 @@ int g_map_rodata(struct gen *g);
 int g_map_ring(struct gen *g);
 int g_map_doorbell(struct gen *g);
 u32 g_add_map(struct gen *g, const struct dt_mapspec *m);
-struct mem g_zeros(struct gen *g, u32 size); /* constant zeros to read */
+struct mem g_zeros(struct gen *g, u32 size);        /* constant zeros to read */
 void e_zero(struct gen *g, struct mem m, u32 size); /* clear known memory */
 bool g_nesting(const struct gen *g); /* programs may interrupt each other: atomics are needed */
 
@@ -178,7 +178,7 @@ void g_clause(struct gen *g, const struct at_clause *ac);
 void g_fault_unless(struct gen *g, u8 cond, vreg a, s64 imm, int fault, vreg addr, struct dt_loc loc);
 void g_fault(struct gen *g, int fault, vreg addr, struct dt_loc loc);
 struct ir_func *g_error_func(struct gen *g);
-void g_make_error_func(struct gen *g); /* its body, after the program's */
+void g_make_error_func(struct gen *g);  /* its body, after the program's */
 void g_drop(struct gen *g, u32 st_off); /* count a drop in state */
 
 /* ---- record.c ------------------------------------------------------------------------------------- */
@@ -188,7 +188,7 @@ struct dt_epid *g_epid_of(struct gen *g, const struct dt_clause *c, const struct
 void g_segment_begin(struct gen *g, const struct dt_stmt *first);
 void g_segment_stmt(struct gen *g, const struct dt_stmt *s); /* a recording action */
 void g_segment_end(struct gen *g);
-void g_ring_once(struct gen *g); /* at the start of a program with many clauses that record */
+void g_ring_once(struct gen *g);    /* at the start of a program with many clauses that record */
 void g_fault_record(struct gen *g); /* in the ERROR function: the record with epid 0 */
 void g_discard(struct gen *g);
 /* Fixed size and kind of a datum made from an expression. */
@@ -213,16 +213,16 @@ enum addr_kind { ADDR_SAFE, ADDR_KERN, ADDR_USER, ADDR_BTF };
 struct addr {
 	enum addr_kind kind;
 	struct mem m;
-	u64 bound;      /* ADDR_SAFE: bytes that may be read from m on */
-	bool maybe_null;/* ADDR_BTF */
+	u64 bound;       /* ADDR_SAFE: bytes that may be read from m on */
+	bool maybe_null; /* ADDR_BTF */
 };
-struct addr g_addr(struct gen *g, const struct dt_node *n);   /* of an lvalue */
-struct addr g_ptr(struct gen *g, const struct dt_node *n);    /* where a pointer expression points */
+struct addr g_addr(struct gen *g, const struct dt_node *n); /* of an lvalue */
+struct addr g_ptr(struct gen *g, const struct dt_node *n);  /* where a pointer expression points */
 vreg g_load(struct gen *g, struct addr a, const struct dt_type *t, struct dt_loc loc);
 /* Copy size bytes from a to known memory. */
 void g_copy(struct gen *g, struct mem dst, struct addr a, u32 size, struct dt_loc loc);
-vreg g_var_load(struct gen *g, const struct dt_node *n);      /* scalar N_VAR, N_ASSOC */
-void g_assign(struct gen *g, const struct dt_node *n);        /* N_ASSIGN of any type, for effect */
+vreg g_var_load(struct gen *g, const struct dt_node *n); /* scalar N_VAR, N_ASSOC */
+void g_assign(struct gen *g, const struct dt_node *n);   /* N_ASSIGN of any type, for effect */
 /* Memory that a pointer of the D program may write: size bytes, or up to that many when dyn says how many. */
 struct mem g_writable(struct gen *g, struct addr a, u32 size, vreg dyn, struct dt_loc loc);
 /* Read, change, write: the new or old value. */
@@ -233,11 +233,12 @@ void g_clause_vars(struct gen *g, bool pred); /* make ts, selfp, regs before use
 vreg g_store(struct gen *g, const struct dt_node *lv, vreg v);
 
 /* ---- expr.c --------------------------------------------------------------------------------------- */
-vreg g_expr(struct gen *g, const struct dt_node *n);          /* scalar, normalized to its type */
+vreg g_expr(struct gen *g, const struct dt_node *n); /* scalar, normalized to its type */
 void g_effect(struct gen *g, const struct dt_node *n);
 void g_cond(struct gen *g, const struct dt_node *n, u32 iftrue, u32 iffalse, bool true_next);
 vreg g_norm(struct gen *g, vreg v, u32 size, bool is_signed);
-vreg g_arith(struct gen *g, enum dt_nop op, const struct dt_type *t, vreg a, vreg b, struct dt_loc loc);
+vreg g_arith(struct gen *g, enum dt_nop op, const struct dt_type *t, vreg a, vreg b,
+	     struct dt_loc loc);
 vreg g_current_task_btf(struct gen *g);
 vreg g_raw_arg(struct gen *g, u32 n);
 vreg g_pid_tgid(struct gen *g);
@@ -259,8 +260,8 @@ vreg g_read_kernel(struct gen *g, struct mem m, u32 size); /* 0 when it cannot b
 /* ---- strings.c ------------------------------------------------------------------------------------ */
 struct sval {
 	struct mem m;
-	u32 bound;        /* bytes that may be read at m */
-	const char *lit;  /* a constant: its text */
+	u32 bound;       /* bytes that may be read at m */
+	const char *lit; /* a constant: its text */
 	u32 litlen;
 };
 struct sval g_str(struct gen *g, const struct dt_node *n);
@@ -273,8 +274,9 @@ void g_put_literal(struct gen *g, struct mem dst, const char *s, u32 len);
 u32 g_str_bound(struct gen *g, const struct dt_node *n); /* bytes incl. NUL that n may need */
 /* -1, 0, 1 into a register, or jump on (in)equality */
 vreg g_strcmp(struct gen *g, const struct dt_node *l, const struct dt_node *r);
-void g_streq(struct gen *g, const struct dt_node *l, const struct dt_node *r, u32 iftrue, u32 iffalse);
-vreg g_subr(struct gen *g, const struct dt_node *n);          /* integer-valued subroutines */
+void g_streq(struct gen *g, const struct dt_node *l, const struct dt_node *r, u32 iftrue,
+	     u32 iffalse);
+vreg g_subr(struct gen *g, const struct dt_node *n);            /* integer-valued subroutines */
 struct addr g_subr_ptr(struct gen *g, const struct dt_node *n); /* copyin, alloca */
 
 /* ---- path.c: strings that have to be put together from the kernel's or the process's memory ------------- */
@@ -292,6 +294,6 @@ struct subr_str {
 	u32 (*bound)(struct gen *g, const struct dt_node *n);
 };
 const struct subr_str *g_subr_str(int id); /* NULL: not one of these */
-void g_strtok_begin(struct gen *g); /* subrs_str.c: at the start of a clause */
+void g_strtok_begin(struct gen *g);        /* subrs_str.c: at the start of a clause */
 
 #endif

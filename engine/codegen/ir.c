@@ -50,10 +50,8 @@ static bool is_pure(const struct ir_insn *i)
 	case IR_BSWAP:
 	case IR_LD:
 	case IR_FP:
-	case IR_MAPVAL:
-		return true;
-	default:
-		return i->op >= IR_ADD && i->op <= IR_SAR;
+	case IR_MAPVAL: return true;
+	default: return i->op >= IR_ADD && i->op <= IR_SAR;
 	}
 }
 
@@ -125,9 +123,9 @@ static const char *cond_name(u8 cond)
 		u8 code;
 		const char *name;
 	} names[] = {
-		{ BPF_JEQ, "==" },   { BPF_JNE, "!=" },   { BPF_JGT, ">u" },  { BPF_JGE, ">=u" },
-		{ BPF_JLT, "<u" },   { BPF_JLE, "<=u" },  { BPF_JSGT, ">" },  { BPF_JSGE, ">=" },
-		{ BPF_JSLT, "<" },   { BPF_JSLE, "<=" },  { BPF_JSET, "&" },
+		{ BPF_JEQ, "==" }, { BPF_JNE, "!=" },  { BPF_JGT, ">u" }, { BPF_JGE, ">=u" },
+		{ BPF_JLT, "<u" }, { BPF_JLE, "<=u" }, { BPF_JSGT, ">" }, { BPF_JSGE, ">=" },
+		{ BPF_JSLT, "<" }, { BPF_JSLE, "<=" }, { BPF_JSET, "&" },
 	};
 
 	for (size_t k = 0; k < DT_NELEM(names); k++)
@@ -172,28 +170,18 @@ static const char *map_name(const struct dumper *d, u32 map)
 static void put_arg(struct dumper *d, const struct ir_arg *a)
 {
 	switch (a->kind) {
-	case IR_A_REG:
-		put_reg(d, a->r);
-		break;
+	case IR_A_REG: put_reg(d, a->r); break;
 	case IR_A_REGOFF:
 		put_reg(d, a->r);
 		dt_str_printf(d->out, "%+lld", (long long)a->imm);
 		break;
-	case IR_A_IMM:
-		dt_str_printf(d->out, "%lld", (long long)a->imm);
-		break;
-	case IR_A_MAP:
-		dt_str_printf(d->out, "map %s", map_name(d, a->map));
-		break;
-	case IR_A_FP:
-		dt_str_printf(d->out, "fp%+lld", (long long)a->imm);
-		break;
+	case IR_A_IMM: dt_str_printf(d->out, "%lld", (long long)a->imm); break;
+	case IR_A_MAP: dt_str_printf(d->out, "map %s", map_name(d, a->map)); break;
+	case IR_A_FP: dt_str_printf(d->out, "fp%+lld", (long long)a->imm); break;
 	case IR_A_MAPVAL:
 		dt_str_printf(d->out, "%s%+lld", map_name(d, a->map), (long long)a->imm);
 		break;
-	case IR_A_FUNC:
-		dt_str_printf(d->out, "&%s", d->p->funcs[a->imm]->name);
-		break;
+	case IR_A_FUNC: dt_str_printf(d->out, "&%s", d->p->funcs[a->imm]->name); break;
 	}
 }
 
@@ -216,8 +204,8 @@ static void put_mem(struct dumper *d, const struct ir_insn *i)
 
 static void put_call(struct dumper *d, const struct ir_insn *i)
 {
-	dt_str_printf(d->out, "%s(", i->op == IR_CALL ? dt_bpf_helper_name((u32)i->imm) :
-							d->p->funcs[i->imm]->name);
+	dt_str_printf(d->out, "%s(",
+		      i->op == IR_CALL ? dt_bpf_helper_name((u32)i->imm) : d->p->funcs[i->imm]->name);
 	for (u32 k = 0; k < i->nargs; k++) {
 		if (k)
 			dt_str_puts(d->out, ", ");
@@ -249,12 +237,8 @@ static void dump_insn(struct dumper *d, const struct ir_insn *i)
 			put_reg(d, i->args[k].r);
 		}
 		break;
-	case IR_MOVI:
-		dt_str_printf(out, "%lld", (long long)i->imm);
-		break;
-	case IR_LD:
-		put_mem(d, i);
-		break;
+	case IR_MOVI: dt_str_printf(out, "%lld", (long long)i->imm); break;
+	case IR_LD: put_mem(d, i); break;
 	case IR_ST:
 	case IR_XADD:
 		put_mem(d, i);
@@ -268,15 +252,9 @@ static void dump_insn(struct dumper *d, const struct ir_insn *i)
 		dt_str_puts(out, " -> ");
 		put_reg(d, i->c);
 		break;
-	case IR_FP:
-		dt_str_printf(out, "%+d", i->off);
-		break;
-	case IR_MAPVAL:
-		dt_str_printf(out, "%s%+d", map_name(d, (u32)i->imm), i->off);
-		break;
-	case IR_JMP:
-		dt_str_printf(out, "L%u", i->label);
-		break;
+	case IR_FP: dt_str_printf(out, "%+d", i->off); break;
+	case IR_MAPVAL: dt_str_printf(out, "%s%+d", map_name(d, (u32)i->imm), i->off); break;
+	case IR_JMP: dt_str_printf(out, "L%u", i->label); break;
 	case IR_JCC:
 		put_reg(d, i->a);
 		dt_str_printf(out, " %s ", cond_name(i->cond));
@@ -284,9 +262,7 @@ static void dump_insn(struct dumper *d, const struct ir_insn *i)
 		dt_str_printf(out, " L%u", i->label);
 		break;
 	case IR_CALL:
-	case IR_CALLSUB:
-		put_call(d, i);
-		break;
+	case IR_CALLSUB: put_call(d, i); break;
 	case IR_RET:
 		if (i->a)
 			put_reg(d, i->a);

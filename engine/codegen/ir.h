@@ -20,14 +20,14 @@ typedef u32 vreg; /* 0: none */
 /* op, dump name */
 #define DT_IR_OPS(X) \
 	X(NOP, "nop") \
-	X(ENTRY, "entry")     /* args[] (registers) = r1.. */ \
-	X(LABEL, "label")     /* imm */ \
-	X(MOVI, "movi")       /* d = imm */ \
-	X(MOV, "mov")         /* d = a */ \
-	X(ADD, "add")         /* d = a op b, or imm when b is 0 */ \
+	X(ENTRY, "entry") /* args[] (registers) = r1.. */ \
+	X(LABEL, "label") /* imm */ \
+	X(MOVI, "movi")   /* d = imm */ \
+	X(MOV, "mov")     /* d = a */ \
+	X(ADD, "add")     /* d = a op b, or imm when b is 0 */ \
 	X(SUB, "sub") \
 	X(MUL, "mul") \
-	X(DIV, "div")         /* unsigned, as MOD */ \
+	X(DIV, "div") /* unsigned, as MOD */ \
 	X(MOD, "mod") \
 	X(AND, "and") \
 	X(OR, "or") \
@@ -54,7 +54,7 @@ enum ir_op {
 #define X(op, name) IR_##op,
 	DT_IR_OPS(X)
 #undef X
-	IR_NOPS
+		IR_NOPS
 };
 
 /* Conditions are BPF's jump codes: BPF_JEQ, BPF_JNE, BPF_JGT, BPF_JSGT ... BPF_JSET */
@@ -83,16 +83,16 @@ struct ir_func {
 	const char *name;
 	struct ir_insn *v;
 	u32 n, cap;
-	u32 nregs;   /* highest virtual register */
+	u32 nregs; /* highest virtual register */
 	u32 nlabels;
-	u32 frame;   /* bytes of stack taken by named slots now */
+	u32 frame;     /* bytes of stack taken by named slots now */
 	u32 frame_max; /* and at most: slots come and go like calls */
 	u32 index;
 	DT_VEC(vreg) pinned; /* short-lived values that must stay in a register, see ir_pin() */
 	/* after regs.c: */
-	s16 *loc;    /* per vreg: 0-9 register, below 0: frame offset of its spill slot, LOC_NONE */
+	s16 *loc; /* per vreg: 0-9 register, below 0: frame offset of its spill slot, LOC_NONE */
 	u32 *hint;
-	u32 stack;   /* whole frame, 8-byte multiple */
+	u32 stack;       /* whole frame, 8-byte multiple */
 	bool leaf_entry; /* reached by a call, not an entry point */
 };
 #define IR_LOC_NONE 100

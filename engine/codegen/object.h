@@ -15,9 +15,9 @@
 #include "lang/lang.h"
 
 enum dt_map_role {
-	DT_MAP_GLOBALS,  /* array, 1 element, mmapable: direct value access */
-	DT_MAP_STATE,    /* array, element per CPU, mmapable */
-	DT_MAP_RING,     /* array, element per CPU, mmapable; value_size is set by the loader (bufsize) */
+	DT_MAP_GLOBALS, /* array, 1 element, mmapable: direct value access */
+	DT_MAP_STATE,   /* array, element per CPU, mmapable */
+	DT_MAP_RING, /* array, element per CPU, mmapable; value_size is set by the loader (bufsize) */
 	DT_MAP_RODATA,   /* array, 1 element, `init`, frozen */
 	DT_MAP_DOORBELL, /* ring buffer */
 	DT_MAP_AGG,      /* hash of aggregation `index`; key: dt_aggspec */
@@ -33,8 +33,8 @@ struct dt_mapspec {
 	u32 key_size, value_size, max_entries, flags;
 	bool per_cpu_elems; /* max_entries is the number of possible CPUs */
 	bool needs_btf;
-	const void *init;   /* RODATA: value_size bytes */
-	u32 *inner;         /* AGGSET: max_entries indexes in maps, all alike and in front of this one */
+	const void *init; /* RODATA: value_size bytes */
+	u32 *inner; /* AGGSET: max_entries indexes in maps, all alike and in front of this one */
 	u32 index;
 };
 
@@ -73,34 +73,40 @@ struct dt_progspec {
 	u32 npatches;
 	struct dt_funcspec *funcs; /* the entry point first */
 	u32 nfuncs;
-	bool needs_func_info;      /* has bpf_loop callbacks: the kernel wants BTF func_info */
-	struct dt_loc *locs; /* one per instruction; src NULL: glue */
+	bool needs_func_info; /* has bpf_loop callbacks: the kernel wants BTF func_info */
+	struct dt_loc *locs;  /* one per instruction; src NULL: glue */
 };
 
 /* How a datum is stored and shown. */
 enum dt_datakind {
 	DT_D_NONE,
-	DT_D_INT,   /* signed, 1 2 4 8 bytes */
+	DT_D_INT, /* signed, 1 2 4 8 bytes */
 	DT_D_UINT,
 	DT_D_PTR,   /* 8 bytes, hex */
 	DT_D_STR,   /* NUL-terminated within size */
 	DT_D_BYTES, /* struct, array, tracemem */
 	DT_D_FLOAT,
-	DT_D_STACK, /* u64 pcs, 0-terminated or full */
-	DT_D_USTACK,/* u64 process id, pcs */
-	DT_D_SYM, DT_D_MOD,            /* u64 */
-	DT_D_USYM, DT_D_UMOD, DT_D_UADDR, /* u64 process id, u64 */
+	DT_D_STACK,  /* u64 pcs, 0-terminated or full */
+	DT_D_USTACK, /* u64 process id, pcs */
+	DT_D_SYM,
+	DT_D_MOD, /* u64 */
+	DT_D_USYM,
+	DT_D_UMOD,
+	DT_D_UADDR, /* u64 process id, u64 */
 	/* stored as nothing (the probe id is in the record header) or, in keys, as u32 probe id; shown as a
 	 * string of DTRACE_*NAMELEN bytes: */
-	DT_D_PROBEPROV, DT_D_PROBEMOD, DT_D_PROBEFUNC, DT_D_PROBENAME,
+	DT_D_PROBEPROV,
+	DT_D_PROBEMOD,
+	DT_D_PROBEFUNC,
+	DT_D_PROBENAME,
 };
 /* dtrd_uarg of every record and key points to one of these. */
 struct dt_datum {
 	enum dt_datakind kind;
-	u32 off, size;        /* in the ring record's payload (after dt_rec_hdr) or in the map's key */
+	u32 off, size; /* in the ring record's payload (after dt_rec_hdr) or in the map's key */
 	const struct dt_type *type;
-	const char *text;     /* the D expression, for naming values */
-	u64 arg;              /* tracemem: bytes to show */
+	const char *text; /* the D expression, for naming values */
+	u64 arg;          /* tracemem: bytes to show */
 };
 
 /* One enabled clause's record: recs[] are what callbacks see.  When `direct` the ring payload is the shown data
@@ -109,10 +115,10 @@ struct dt_epid {
 	u32 epid;
 	const struct dt_clause *clause;
 	const struct dt_stmt *first; /* of the statements that fill this record */
-	u32 size;        /* payload bytes in the ring */
+	u32 size;                    /* payload bytes in the ring */
 	u32 shown_size;
 	bool direct;
-	bool quiet;      /* no callbacks of its own (only speculate/commit/discard) */
+	bool quiet;               /* no callbacks of its own (only speculate/commit/discard) */
 	dtrace_eprobedesc_t desc; /* desc.dtepd_rec, _nrecs filled; probeid is set per record */
 };
 
@@ -126,24 +132,24 @@ struct dt_aggact {
 enum dt_aggstore {
 	DT_AGG_CELL,  /* keyless: words at `off` of each CPU's state element; distributions dense */
 	DT_AGG_DENSE, /* keyed by probe only: row per probe, words at off + row * nwords * 8 */
-	DT_AGG_HASH,  /* hash; key bytes keysize, the CPU's number at their end; distributions sparse: u32 bucket at key + bucket_off */
+	DT_AGG_HASH, /* hash; key bytes keysize, the CPU's number at their end; distributions sparse: u32 bucket at key + bucket_off */
 };
 struct dt_aggspec {
 	const char *name;
 	s64 varid;
-	int func;           /* DTRACEAGG_* */
-	s64 param[4];       /* as dt_aggvar */
+	int func;     /* DTRACEAGG_* */
+	s64 param[4]; /* as dt_aggvar */
 	enum dt_aggstore store;
-	u32 off;            /* CELL, DENSE */
-	u32 nrows;          /* DENSE */
-	u32 *row_probe;     /* DENSE: probe id of each row */
-	int map;            /* HASH: index in dt_object.maps */
-	u32 keysize;        /* HASH */
-	s32 bucket_off;     /* HASH distributions: offset of the u32 bucket in the key; -1 */
-	u32 cpu_off;        /* HASH: offset of the u32 CPU number, the key's last word */
-	u32 nwords;         /* value words: count 1; sum, min, max 2 (value, seen); avg 2; stddev 4;
+	u32 off;        /* CELL, DENSE */
+	u32 nrows;      /* DENSE */
+	u32 *row_probe; /* DENSE: probe id of each row */
+	int map;        /* HASH: index in dt_object.maps */
+	u32 keysize;    /* HASH */
+	s32 bucket_off; /* HASH distributions: offset of the u32 bucket in the key; -1 */
+	u32 cpu_off;    /* HASH: offset of the u32 CPU number, the key's last word */
+	u32 nwords;     /* value words: count 1; sum, min, max 2 (value, seen); avg 2; stddev 4;
 			       distributions: number of buckets in cells, 1 in hashes */
-	u32 nbuckets;       /* distributions: quantize 127, lquantize levels + 2, llquantize (mirrored) */
+	u32 nbuckets; /* distributions: quantize 127, lquantize levels + 2, llquantize (mirrored) */
 	struct dt_datum *keys;
 	u32 nkeys;
 	dtrace_aggdesc_t desc; /* recs: [0] varid, keys as shown, value as libdtrace encodes it */
@@ -163,12 +169,12 @@ struct dt_object {
 	u32 nepids;
 	struct dt_aggspec *aggs; /* [varid - 1] */
 	u32 naggs;
-	struct dt_loc *faults;   /* fault sites: source locations */
+	struct dt_loc *faults; /* fault sites: source locations */
 	u32 nfaults;
-	u32 max_record;          /* largest record with header: the ring's slack */
+	u32 max_record; /* largest record with header: the ring's slack */
 	int ring_map, state_map, globals_map, doorbell_map; /* indexes in maps, -1: not needed */
-	DT_VEC(struct dt_fmt *) fmts; /* on the heap, freed with the object */
-	bool only_consumer_cpu;  /* only BEGIN, END, ERROR record: a small ring will do */
+	DT_VEC(struct dt_fmt *) fmts;                       /* on the heap, freed with the object */
+	bool only_consumer_cpu; /* only BEGIN, END, ERROR record: a small ring will do */
 };
 
 /* Options that shape code. */
@@ -176,8 +182,8 @@ struct dt_genopts {
 	u32 strsize, stackframes, ustackframes;
 	u64 dynvarsize, aggsize;
 	bool temporal;
-	bool no_direct;   /* read typed kernel pointers through helpers, not by plain loads */
-	u32 ncpus;        /* possible CPUs */
+	bool no_direct; /* read typed kernel pointers through helpers, not by plain loads */
+	u32 ncpus;      /* possible CPUs */
 	/* kernel features the generator asks for */
 	bool has_task_btf, has_loop;
 };

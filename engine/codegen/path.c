@@ -47,15 +47,18 @@ static void climb_mount(struct gen *g, struct mem w, vreg at, struct dt_loc loc)
 
 static vreg name_of(struct gen *g, vreg dentry, struct dt_loc loc)
 {
-	u32 off = g_kernel_offset(g, loc, "struct dentry", "d_name") + g_kernel_offset(g, loc, "struct qstr", "name");
+	u32 off = g_kernel_offset(g, loc, "struct dentry", "d_name") +
+		  g_kernel_offset(g, loc, "struct qstr", "name");
 
 	return g_read_kernel(g, (struct mem){ dentry, off }, 8);
 }
 
 /* "/name" in front of what there is (at 0). */
-static void put_name(struct gen *g, const struct rt_body *b, struct mem w, vreg dentry, struct dt_loc loc)
+static void put_name(struct gen *g, const struct rt_body *b, struct mem w, vreg dentry,
+		     struct dt_loc loc)
 {
-	u32 q_len = g_kernel_offset(g, loc, "struct dentry", "d_name") + g_kernel_offset(g, loc, "struct qstr", "len");
+	u32 q_len = g_kernel_offset(g, loc, "struct dentry", "d_name") +
+		    g_kernel_offset(g, loc, "struct qstr", "len");
 	u32 fits = ir_label(g->f);
 	vreg name = name_of(g, dentry, loc);
 	vreg n = e_alui(g, IR_AND, g_read_kernel(g, (struct mem){ dentry, q_len }, 4), NAME_ROOM - 1);
@@ -74,7 +77,8 @@ static void put_name(struct gen *g, const struct rt_body *b, struct mem w, vreg 
 static void body_path(struct gen *g, const struct rt_body *b, u32 unused1, u32 unused2)
 {
 	const struct dt_loc loc = g->prog->loc;
-	u32 walk = ir_label(g->f), named = ir_label(g->f), real = ir_label(g->f), some = ir_label(g->f);
+	u32 walk = ir_label(g->f), named = ir_label(g->f), real = ir_label(g->f),
+	    some = ir_label(g->f);
 	u32 d_parent = g_kernel_offset(g, loc, "struct dentry", "d_parent");
 	u32 mnt_root = g_kernel_offset(g, loc, "struct vfsmount", "mnt_root");
 	struct mem w = rt_own_words(g, b);
@@ -136,7 +140,8 @@ static void copy_from(struct gen *g, struct mem dst, u32 size, struct mem buf, v
 {
 	vreg from = e_alu(g, IR_ADD, e_addr(g, buf), g_at_most(g, pos, PATH_ROOM - 1));
 
-	e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(DT_MIN(size, PATH_ROOM)), a_reg(from));
+	e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(DT_MIN(size, PATH_ROOM)),
+	       a_reg(from));
 }
 
 /* ---- __path(mnt, dentry), __rootpath ------------------------------------------------------------------------ */
@@ -147,7 +152,8 @@ void g_into_path(struct gen *g, const struct dt_node *n, struct mem dst, u32 siz
 	struct mem buf = g_tmp(g, BUF_ROOM);
 	vreg mnt = g_expr(g, n->args[0]), dentry = g_expr(g, n->args[1]);
 	struct mem w = path_words(g, dentry, mnt);
-	u32 some = ir_label(g->f), unknown = ir_label(g->f), end = ir_label(g->f), pseudo = ir_label(g->f);
+	u32 some = ir_label(g->f), unknown = ir_label(g->f), end = ir_label(g->f),
+	    pseudo = ir_label(g->f);
 
 	if (n->subr->id != DT_S_ROOTPATH)
 		set_root(g, w, n->loc);
@@ -158,7 +164,8 @@ void g_into_path(struct gen *g, const struct dt_node *n, struct mem dst, u32 siz
 	g_put_literal(g, dst, "/", 1);
 	e_jmp(g, end);
 	e_label(g, pseudo);
-	vreg rc = e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(DT_MIN(size, NAME_ROOM)),
+	vreg rc = e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst),
+			 a_imm(DT_MIN(size, NAME_ROOM)),
 			 a_reg(name_of(g, rt_word(g, w, P_DENTRY), n->loc)));
 
 	e_jcci(g, BPF_JSGT, rc, 1, end);
@@ -198,19 +205,22 @@ static void put_inode(struct gen *g, struct mem buf, const char *what, vreg dent
 	u32 i_ino = g_kernel_offset(g, loc, "struct inode", "i_ino");
 	u32 len = put_text(g, buf, what);
 	vreg inode = g_read_kernel(g, (struct mem){ dentry, d_inode }, 8);
-	vreg end = subr_decimal(g, g_read_kernel(g, (struct mem){ inode, i_ino }, 8), mem_add(buf, len));
+	vreg end = subr_decimal(g, g_read_kernel(g, (struct mem){ inode, i_ino }, 8),
+				mem_add(buf, len));
 
 	e_sti(g, (struct mem){ end, 0 }, 2, ']');
 }
 
 /* The entry's name between two texts */
-static void put_between(struct gen *g, struct mem buf, const char *before, const char *after, vreg dentry,
-			struct dt_loc loc)
+static void put_between(struct gen *g, struct mem buf, const char *before, const char *after,
+			vreg dentry, struct dt_loc loc)
 {
 	struct mem at = mem_add(buf, put_text(g, buf, before));
 	vreg n = g_copy_len(g, at, NAME_ROOM, (struct mem){ name_of(g, dentry, loc), 0 });
 
-	put_text(g, (struct mem){ e_alu(g, IR_ADD, e_addr(g, at), g_at_most(g, n, NAME_ROOM - 1)), 0 }, after);
+	put_text(g,
+		 (struct mem){ e_alu(g, IR_ADD, e_addr(g, at), g_at_most(g, n, NAME_ROOM - 1)), 0 },
+		 after);
 }
 
 /* Files without a path look as they do in /proc/PID/fd. */
@@ -229,7 +239,8 @@ static void pseudo_path(struct gen *g, struct mem buf, struct mem w, struct dt_l
 	u32 type_name = g_kernel_offset(g, loc, "struct file_system_type", "name");
 	u32 done = ir_label(g->f);
 	vreg dentry = rt_word(g, w, P_DENTRY);
-	vreg type = g_read_kernel(g, (struct mem){ g_read_kernel(g, (struct mem){ dentry, d_sb }, 8), s_type }, 8);
+	vreg type = g_read_kernel(
+		g, (struct mem){ g_read_kernel(g, (struct mem){ dentry, d_sb }, 8), s_type }, 8);
 
 	e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(mem_add(w, P_TEXT * 8)), a_imm(8),
 	       a_reg(g_read_kernel(g, (struct mem){ type, type_name }, 8)));
@@ -274,7 +285,8 @@ void into_d_path(struct gen *g, const struct dt_node *n, struct mem dst, u32 siz
 	struct mem path = g_tmp(g, 16), buf = g_tmp(g, BUF_ROOM);
 
 	subr_fetch(g, n, 0, 0, path, 16);
-	struct mem w = path_words(g, e_ld(g, mem_add(path, dentry), 8), e_ld(g, mem_add(path, mnt), 8));
+	struct mem w =
+		path_words(g, e_ld(g, mem_add(path, dentry), 8), e_ld(g, mem_add(path, mnt), 8));
 
 	set_root(g, w, n->loc);
 	mark_deleted(g, w, buf, n->loc);

@@ -33,14 +33,10 @@ bool g_stmts_record(const struct dt_stmt *s)
 static enum dt_datakind probe_kind(int id)
 {
 	switch (id) {
-	case DT_B_PROBEPROV:
-		return DT_D_PROBEPROV;
-	case DT_B_PROBEMOD:
-		return DT_D_PROBEMOD;
-	case DT_B_PROBEFUNC:
-		return DT_D_PROBEFUNC;
-	default:
-		return DT_D_PROBENAME;
+	case DT_B_PROBEPROV: return DT_D_PROBEPROV;
+	case DT_B_PROBEMOD: return DT_D_PROBEMOD;
+	case DT_B_PROBEFUNC: return DT_D_PROBEFUNC;
+	default: return DT_D_PROBENAME;
 	}
 }
 
@@ -56,8 +52,9 @@ static void datum_of_action(struct gen *g, const struct dt_node *n, struct dt_da
 		enum dt_datakind kind;
 		u32 size;
 	} rows[] = {
-		{ DT_A_SYM, DT_D_SYM, 8 },     { DT_A_FUNC, DT_D_SYM, 8 },    { DT_A_MOD, DT_D_MOD, 8 },
-		{ DT_A_USYM, DT_D_USYM, 16 },  { DT_A_UFUNC, DT_D_USYM, 16 }, { DT_A_UMOD, DT_D_UMOD, 16 },
+		{ DT_A_SYM, DT_D_SYM, 8 },      { DT_A_FUNC, DT_D_SYM, 8 },
+		{ DT_A_MOD, DT_D_MOD, 8 },      { DT_A_USYM, DT_D_USYM, 16 },
+		{ DT_A_UFUNC, DT_D_USYM, 16 },  { DT_A_UMOD, DT_D_UMOD, 16 },
 		{ DT_A_UADDR, DT_D_UADDR, 16 },
 	};
 
@@ -119,16 +116,11 @@ void g_datum_of(struct gen *g, const struct dt_node *n, struct dt_datum *d)
 u32 g_shown_size(const struct dt_datum *d)
 {
 	switch (d->kind) {
-	case DT_D_PROBEPROV:
-		return DTRACE_PROVNAMELEN;
-	case DT_D_PROBEMOD:
-		return DTRACE_MODNAMELEN;
-	case DT_D_PROBEFUNC:
-		return DTRACE_FUNCNAMELEN;
-	case DT_D_PROBENAME:
-		return DTRACE_NAMELEN;
-	default:
-		return d->size;
+	case DT_D_PROBEPROV: return DTRACE_PROVNAMELEN;
+	case DT_D_PROBEMOD: return DTRACE_MODNAMELEN;
+	case DT_D_PROBEFUNC: return DTRACE_FUNCNAMELEN;
+	case DT_D_PROBENAME: return DTRACE_NAMELEN;
+	default: return d->size;
 	}
 }
 
@@ -141,8 +133,8 @@ void g_recdesc(dtrace_recdesc_t *r, const struct dt_datum *d, u32 shown_off)
 {
 	static const dtrace_actkind_t kinds[] = {
 		[DT_D_STACK] = DTRACEACT_STACK, [DT_D_USTACK] = DTRACEACT_USTACK,
-		[DT_D_SYM] = DTRACEACT_SYM,	[DT_D_MOD] = DTRACEACT_MOD,
-		[DT_D_USYM] = DTRACEACT_USYM,	[DT_D_UMOD] = DTRACEACT_UMOD,
+		[DT_D_SYM] = DTRACEACT_SYM,     [DT_D_MOD] = DTRACEACT_MOD,
+		[DT_D_USYM] = DTRACEACT_USYM,   [DT_D_UMOD] = DTRACEACT_UMOD,
 		[DT_D_UADDR] = DTRACEACT_UADDR,
 	};
 
@@ -280,35 +272,20 @@ static void layout_action(struct layout *l, const struct dt_stmt *s)
 	switch (s->act->id) {
 	case DT_A_PRINTF:
 	case DT_A_SYSTEM:
-	case DT_A_FREOPEN:
-		layout_printf(l, s);
-		return;
-	case DT_A_PRINTA:
-		layout_aggact(l, s, 0);
-		return;
-	case DT_A_CLEAR:
-		layout_aggact(l, s, DT_ACT_CLEAR);
-		return;
-	case DT_A_TRUNC:
-		layout_aggact(l, s, DT_ACT_TRUNC);
-		return;
-	case DT_A_NORMALIZE:
-		layout_aggact(l, s, DT_ACT_NORMALIZE);
-		return;
-	case DT_A_DENORMALIZE:
-		layout_aggact(l, s, DT_ACT_DENORMALIZE);
-		return;
-	case DT_A_TRACEMEM:
-		layout_tracemem(l, s);
-		return;
+	case DT_A_FREOPEN: layout_printf(l, s); return;
+	case DT_A_PRINTA: layout_aggact(l, s, 0); return;
+	case DT_A_CLEAR: layout_aggact(l, s, DT_ACT_CLEAR); return;
+	case DT_A_TRUNC: layout_aggact(l, s, DT_ACT_TRUNC); return;
+	case DT_A_NORMALIZE: layout_aggact(l, s, DT_ACT_NORMALIZE); return;
+	case DT_A_DENORMALIZE: layout_aggact(l, s, DT_ACT_DENORMALIZE); return;
+	case DT_A_TRACEMEM: layout_tracemem(l, s); return;
 	case DT_A_EXIT:
 		d = new_datum(l);
 		d->kind = DT_D_INT;
 		d->size = 4;
 		add_rec(l, d, DTRACEACT_EXIT);
 		return;
-	default:
-		break;
+	default: break;
 	}
 	d = new_datum(l);
 	if (s->act->flags & DT_AF_KEY)
@@ -412,35 +389,32 @@ u32 g_machinery_frames(const struct gen *g)
 	return g->set->at->kind == DT_AT_RAW_TP ? 1 : 0;
 }
 
-static void store_action(struct gen *g, const struct dt_node *n, const struct dt_datum *d, struct mem m)
+static void store_action(struct gen *g, const struct dt_node *n, const struct dt_datum *d,
+			 struct mem m)
 {
 	switch (d->kind) {
 	case DT_D_STACK:
-		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(d->size), a_imm(g_machinery_frames(g)));
+		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(d->size),
+		       a_imm(g_machinery_frames(g)));
 		return;
 	case DT_D_USTACK:
 		store_pid(g, m);
-		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(mem_add(m, 8)), a_imm(d->size - 8),
-		       a_imm(BPF_F_USER_STACK));
+		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(mem_add(m, 8)),
+		       a_imm(d->size - 8), a_imm(BPF_F_USER_STACK));
 		return;
 	case DT_D_SYM:
-	case DT_D_MOD:
-		e_st(g, m, 8, g_expr(g, n->args[0]));
-		return;
-	default:
-		e_st(g, mem_add(m, 8), 8, g_expr(g, n->args[0]));
-		store_pid(g, m);
+	case DT_D_MOD: e_st(g, m, 8, g_expr(g, n->args[0])); return;
+	default: e_st(g, mem_add(m, 8), 8, g_expr(g, n->args[0])); store_pid(g, m);
 	}
 }
 
-void g_store_datum(struct gen *g, const struct dt_node *n, const struct dt_datum *d, struct mem m, bool key)
+void g_store_datum(struct gen *g, const struct dt_node *n, const struct dt_datum *d, struct mem m,
+		   bool key)
 {
 	switch (d->kind) {
 	case DT_D_INT:
 	case DT_D_UINT:
-	case DT_D_PTR:
-		e_st(g, m, d->size, g_expr(g, n));
-		return;
+	case DT_D_PTR: e_st(g, m, d->size, g_expr(g, n)); return;
 	case DT_D_STR:
 		if (key) /* what lies behind the NUL is part of the key */
 			e_zero(g, m, d->size);
@@ -454,11 +428,8 @@ void g_store_datum(struct gen *g, const struct dt_node *n, const struct dt_datum
 			e_st(g, m, 4, g_probe_id(g));
 		return;
 	case DT_D_BYTES:
-	case DT_D_FLOAT:
-		g_copy(g, m, g_addr(g, n), d->size, n->loc);
-		return;
-	case DT_D_NONE:
-		return;
+	case DT_D_FLOAT: g_copy(g, m, g_addr(g, n), d->size, n->loc); return;
+	case DT_D_NONE: return;
 	default:
 		if (key && (d->kind == DT_D_STACK || d->kind == DT_D_USTACK))
 			e_zero(g, m, d->size);
@@ -604,8 +575,8 @@ static void write_header(struct gen *g, u32 epid, vreg probe)
 
 static void ring_doorbell(struct gen *g)
 {
-	e_call(g, BPF_FUNC_ringbuf_output, a_map(g_map_doorbell(g)), a_mem(g_globals_mem(g, 0)), a_imm(8),
-	       a_imm(BPF_RB_FORCE_WAKEUP));
+	e_call(g, BPF_FUNC_ringbuf_output, a_map(g_map_doorbell(g)), a_mem(g_globals_mem(g, 0)),
+	       a_imm(8), a_imm(BPF_RB_FORCE_WAKEUP));
 }
 
 static void commit(struct gen *g, u32 total, bool urgent)
@@ -727,9 +698,11 @@ static void act_tracemem(struct gen *g, const struct dt_stmt *s)
 {
 	const struct dt_datum *d = next_datum(g);
 	const struct dt_node *n = s->args[0];
-	struct addr a = dt_type_is_pointer(n->type) ? g_ptr(g, n) :
-			dt_type_is_array(n->type)   ? g_addr(g, n) :
-						      (struct addr){ .kind = ADDR_KERN, .m = { g_expr(g, n), 0 } };
+	struct addr a = dt_type_is_pointer(n->type) ?
+				g_ptr(g, n) :
+			dt_type_is_array(n->type) ?
+				g_addr(g, n) :
+				(struct addr){ .kind = ADDR_KERN, .m = { g_expr(g, n), 0 } };
 
 	if (a.kind == ADDR_BTF)
 		a.kind = ADDR_KERN;
@@ -757,23 +730,14 @@ void g_segment_stmt(struct gen *g, const struct dt_stmt *s)
 	case DT_A_TRACE:
 	case DT_A_PRINTF:
 	case DT_A_SYSTEM:
-	case DT_A_FREOPEN:
-		act_args(g, s);
-		return;
-	case DT_A_EXIT:
-		act_exit(g, s);
-		return;
-	case DT_A_TRACEMEM:
-		act_tracemem(g, s);
-		return;
+	case DT_A_FREOPEN: act_args(g, s); return;
+	case DT_A_EXIT: act_exit(g, s); return;
+	case DT_A_TRACEMEM: act_tracemem(g, s); return;
 	case DT_A_PRINTA:
 	case DT_A_CLEAR:
 	case DT_A_TRUNC:
 	case DT_A_NORMALIZE:
-	case DT_A_DENORMALIZE:
-		act_aggs(g, s);
-		return;
-	default:
-		g_fail(g, &s->loc, "%s() is not available in this version", s->act->name);
+	case DT_A_DENORMALIZE: act_aggs(g, s); return;
+	default: g_fail(g, &s->loc, "%s() is not available in this version", s->act->name);
 	}
 }

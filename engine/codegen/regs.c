@@ -20,12 +20,12 @@ struct interval {
 
 struct scan {
 	struct ir_func *f;
-	struct interval *iv;   /* by register */
+	struct interval *iv; /* by register */
 	struct interval **order;
 	u32 n;
 	struct interval **active;
 	u32 nactive;
-	u16 free_regs;         /* bit per register */
+	u16 free_regs; /* bit per register */
 	struct slot {
 		u32 until; /* its last value's end */
 		s16 off;

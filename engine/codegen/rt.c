@@ -113,8 +113,8 @@ vreg rt_pos(struct gen *g, struct mem words, u32 k)
 	return e_bounded(g, rt_word(g, words, k));
 }
 
-void rt_loop(struct gen *g, u32 rounds, const struct rt_kind *kind, u32 b1, u32 b2, struct mem words,
-	     const struct mem *ptrs, u32 nptrs)
+void rt_loop(struct gen *g, u32 rounds, const struct rt_kind *kind, u32 b1, u32 b2,
+	     struct mem words, const struct mem *ptrs, u32 nptrs)
 {
 	const struct ir_func *f = rt_func(g, kind, b1, b2);
 	u32 frame = g->f->frame;
@@ -156,6 +156,7 @@ vreg rt_strcmp(struct gen *g, struct sval a, struct sval b)
 	static const struct rt_kind kind = { "strcmp", body_strcmp };
 	struct mem w = rt_words(g, NULL, 0, 1);
 
-	rt_loop(g, DT_MAX(a.bound, b.bound), &kind, a.bound, b.bound, w, (const struct mem[]){ a.m, b.m }, 2);
+	rt_loop(g, DT_MAX(a.bound, b.bound), &kind, a.bound, b.bound, w,
+		(const struct mem[]){ a.m, b.m }, 2);
 	return rt_word(g, w, 0);
 }

@@ -28,9 +28,10 @@ struct rt_kind {
 /* For callers: n words with their first values, then zeros; reading one; running a body at most `rounds` times. */
 struct mem rt_words(struct gen *g, const vreg *first, u32 n, u32 zeros);
 vreg rt_word(struct gen *g, struct mem words, u32 k);
-vreg rt_pos(struct gen *g, struct mem words, u32 k); /* one that is compared with a bound and then used */
-void rt_loop(struct gen *g, u32 rounds, const struct rt_kind *kind, u32 b1, u32 b2, struct mem words,
-	     const struct mem *ptrs, u32 nptrs);
+vreg rt_pos(struct gen *g, struct mem words,
+	    u32 k); /* one that is compared with a bound and then used */
+void rt_loop(struct gen *g, u32 rounds, const struct rt_kind *kind, u32 b1, u32 b2,
+	     struct mem words, const struct mem *ptrs, u32 nptrs);
 
 /* For bodies: the words, the k-th address, and the at-th byte there (0 from `bound` on); `at` is the index, or pinned. */
 struct mem rt_own_words(struct gen *g, const struct rt_body *b);
@@ -49,7 +50,8 @@ bool subr_is_null(const struct dt_node *n); /* the constant NULL */
 struct sval subr_str_arg(struct gen *g, const struct dt_node *n, u32 k);
 /* size bytes from off behind where argument k points, to dst */
 void subr_fetch(struct gen *g, const struct dt_node *n, u32 k, u32 off, struct mem dst, u32 size);
-vreg subr_const_or(struct gen *g, const struct dt_node *n, u32 k, s64 absent); /* argument k, or a constant */
+vreg subr_const_or(struct gen *g, const struct dt_node *n, u32 k,
+		   s64 absent); /* argument k, or a constant */
 
 /* subrs_str.c */
 void into_substr(struct gen *g, const struct dt_node *n, struct mem dst, u32 size);

@@ -21,14 +21,10 @@ static u32 cap(const struct gen *g, u32 n)
 static const char *probe_text(const struct dt_probe *p, int id)
 {
 	switch (id) {
-	case DT_B_PROBEPROV:
-		return p->provider;
-	case DT_B_PROBEMOD:
-		return p->mod;
-	case DT_B_PROBEFUNC:
-		return p->func;
-	default:
-		return p->name;
+	case DT_B_PROBEPROV: return p->provider;
+	case DT_B_PROBEMOD: return p->mod;
+	case DT_B_PROBEFUNC: return p->func;
+	default: return p->name;
 	}
 }
 
@@ -115,7 +111,8 @@ static void copy_str(struct gen *g, struct mem dst, u32 size, struct mem src)
 /* Length of a string, and a copy of it at dst. */
 vreg g_copy_len(struct gen *g, struct mem dst, u32 size, struct mem src)
 {
-	vreg n = e_mov(g, e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(size), a_mem(src)));
+	vreg n = e_mov(g, e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(size),
+				 a_mem(src)));
 	u32 ok = ir_label(g->f);
 
 	e_jcci(g, BPF_JSGT, n, 0, ok);
@@ -255,15 +252,11 @@ static void into_execname(struct gen *g, const struct dt_node *n, struct mem dst
 static into_f *subr_into(const struct dt_node *n)
 {
 	switch (n->subr->id) {
-	case DT_S_COPYINSTR:
-		return into_copyinstr;
-	case DT_S_STRJOIN:
-		return into_strjoin;
+	case DT_S_COPYINSTR: return into_copyinstr;
+	case DT_S_STRJOIN: return into_strjoin;
 	case DT_S_PATH:
-	case DT_S_ROOTPATH:
-		return g_into_path;
-	default:
-		return g_subr_str(n->subr->id) ? g_subr_str(n->subr->id)->into : NULL;
+	case DT_S_ROOTPATH: return g_into_path;
+	default: return g_subr_str(n->subr->id) ? g_subr_str(n->subr->id)->into : NULL;
 	}
 }
 
@@ -301,25 +294,17 @@ static struct sval str(struct gen *g, const struct dt_node *n)
 		return (struct sval){ .m = t, .bound = bound };
 	}
 	switch (n->op) {
-	case N_STR:
-		return literal(g, n->str, n->slen);
-	case N_INT: /* NULL */
-		return literal(g, "", 0);
+	case N_STR: return literal(g, n->str, n->slen);
+	case N_INT: /* NULL */ return literal(g, "", 0);
 	case N_VAR:
-	case N_ASSOC:
-		return (struct sval){ .m = g_addr(g, n).m, .bound = g->strsize };
-	case N_ASSIGN:
-		g_assign(g, n);
-		return g_str(g, n->l);
-	case N_COMMA:
-		g_effect(g, n->l);
-		return g_str(g, n->r);
+	case N_ASSOC: return (struct sval){ .m = g_addr(g, n).m, .bound = g->strsize };
+	case N_ASSIGN: g_assign(g, n); return g_str(g, n->l);
+	case N_COMMA: g_effect(g, n->l); return g_str(g, n->r);
 	case N_BUILTIN:
 		if (is_probe_text(n))
 			return probe_string(g, n);
 		break;
-	default:
-		break;
+	default: break;
 	}
 	g_fail(g, &n->loc, "this expression cannot be used as a string");
 	return literal(g, "", 0);

@@ -44,7 +44,8 @@ void subr_fetch(struct gen *g, const struct dt_node *n, u32 k, u32 off, struct m
 
 /* ---- scratch --------------------------------------------------------------------------------------------- */
 
-#define LEAST_DYNAMIC 4096 /* room for what is measured only at run time, or strsize if that is more */
+#define LEAST_DYNAMIC \
+	4096 /* room for what is measured only at run time, or strsize if that is more */
 
 /* A number of bytes: max when it is a constant (dyn 0), else dyn, at most max. */
 struct size {
@@ -70,10 +71,11 @@ static struct ir_arg size_of(struct size s)
 	return s.dyn ? a_reg(s.dyn) : a_imm(s.max);
 }
 
-static void copy_bytes(struct gen *g, bool user, struct mem dst, struct size size, vreg from, struct dt_loc loc)
+static void copy_bytes(struct gen *g, bool user, struct mem dst, struct size size, vreg from,
+		       struct dt_loc loc)
 {
-	vreg rc = e_call(g, user ? BPF_FUNC_probe_read_user : BPF_FUNC_probe_read_kernel, a_mem(dst),
-			 size_of(size), a_reg(from));
+	vreg rc = e_call(g, user ? BPF_FUNC_probe_read_user : BPF_FUNC_probe_read_kernel,
+			 a_mem(dst), size_of(size), a_reg(from));
 
 	g_fault_unless(g, BPF_JEQ, rc, 0, DTRACEFLT_BADADDR, from, loc);
 }

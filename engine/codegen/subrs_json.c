@@ -9,14 +9,14 @@
 #include "codegen/rt.h"
 
 enum {
-	J_TOP,     /* an object or an array has to begin */
-	J_INDEX,   /* in an array: its element's number is read from the path */
-	J_KEY,     /* in an object: a key has to begin */
-	J_KEYSTR,  /* in a key */
-	J_KEYESC,  /* after a backslash there */
+	J_TOP,    /* an object or an array has to begin */
+	J_INDEX,  /* in an array: its element's number is read from the path */
+	J_KEY,    /* in an object: a key has to begin */
+	J_KEYSTR, /* in a key */
+	J_KEYESC, /* after a backslash there */
 	J_COLON,
-	J_VALUE,   /* a value has to begin */
-	J_STR,     /* in a string */
+	J_VALUE, /* a value has to begin */
+	J_STR,   /* in a string */
 	J_STRESC,
 	J_WORD,    /* in a number, true, false or null */
 	J_NEST,    /* in an object or array of no interest, or the result */
@@ -28,7 +28,7 @@ enum {
 
 /* words */
 enum {
-	W_AT,    /* in the document */
+	W_AT, /* in the document */
 	W_STATE,
 	W_ELEM,  /* in the path: the element looked for */
 	W_MATCH, /* how much of it matches; -1: it does not */
@@ -202,7 +202,8 @@ static void in_key(struct gen *g, const struct scan *s)
 
 static void in_keystr(struct gen *g, const struct scan *s)
 {
-	u32 end = ir_label(g->f), escape = ir_label(g->f), found = ir_label(g->f), no = ir_label(g->f);
+	u32 end = ir_label(g->f), escape = ir_label(g->f), found = ir_label(g->f),
+	    no = ir_label(g->f);
 
 	e_jcci(g, BPF_JEQ, s->c, '"', end);
 	match_char(g, s);
@@ -368,9 +369,10 @@ static const struct {
 	s64 state;
 	void (*in)(struct gen *g, const struct scan *s);
 } states[] = {
-	{ J_NESTSTR, in_neststr }, { J_STR, in_str },	  { J_NEST, in_nest },	     { J_KEYSTR, in_keystr },
-	{ J_WORD, in_word },	   { J_VALUE, in_value }, { J_KEY, in_key },	     { J_COLON, in_colon },
-	{ J_COMMA, in_comma },	   { J_INDEX, in_index }, { J_TOP, in_top },	     { J_STRESC, in_stresc },
+	{ J_NESTSTR, in_neststr }, { J_STR, in_str },         { J_NEST, in_nest },
+	{ J_KEYSTR, in_keystr },   { J_WORD, in_word },       { J_VALUE, in_value },
+	{ J_KEY, in_key },         { J_COLON, in_colon },     { J_COMMA, in_comma },
+	{ J_INDEX, in_index },     { J_TOP, in_top },         { J_STRESC, in_stresc },
 	{ J_KEYESC, in_keyesc },   { J_NESTESC, in_nestesc },
 };
 

@@ -47,12 +47,14 @@ static void body_ancestor(struct gen *g, const struct rt_body *b, u32 parent_off
 	struct mem w = rt_own_words(g, b), tmp = mem_add(w, KIN_TMP * 8);
 	vreg task = rt_word(g, w, KIN_TASK);
 
-	e_call(g, BPF_FUNC_probe_read_kernel, a_mem(tmp), a_imm(4), a_mem((struct mem){ task, tgid_off }));
+	e_call(g, BPF_FUNC_probe_read_kernel, a_mem(tmp), a_imm(4),
+	       a_mem((struct mem){ task, tgid_off }));
 	e_jcc(g, BPF_JNE, e_ld(g, tmp, 4), rt_word(g, w, KIN_PID), other);
 	rt_seti(g, w, KIN_FOUND, 1);
 	rt_stop(g);
 	e_label(g, other);
-	e_call(g, BPF_FUNC_probe_read_kernel, a_mem(tmp), a_imm(8), a_mem((struct mem){ task, parent_off }));
+	e_call(g, BPF_FUNC_probe_read_kernel, a_mem(tmp), a_imm(8),
+	       a_mem((struct mem){ task, parent_off }));
 	vreg parent = e_ld(g, tmp, 8);
 
 	rt_set(g, w, KIN_TASK, parent);
@@ -83,7 +85,8 @@ vreg subr_getf(struct gen *g, const struct dt_node *n)
 	u32 max = g_kernel_offset(g, n->loc, "struct fdtable", "max_fds");
 	u32 array = g_kernel_offset(g, n->loc, "struct fdtable", "fd");
 	u32 none = ir_label(g->f);
-	vreg fd = g_expr(g, n->args[0]), file = e_movi(g, 0), p = e_call0(g, BPF_FUNC_get_current_task);
+	vreg fd = g_expr(g, n->args[0]), file = e_movi(g, 0),
+	     p = e_call0(g, BPF_FUNC_get_current_task);
 
 	p = g_read_kernel(g, (struct mem){ p, files }, 8);
 	p = g_read_kernel(g, (struct mem){ p, table }, 8);
@@ -149,11 +152,11 @@ static vreg mutex_owner(struct gen *g, const struct dt_node *n)
 vreg subr_mutex(struct gen *g, const struct dt_node *n)
 {
 	const struct dt_type *t = pointee(n->args[0]);
-	bool spin = is_called(t, "spinlock") || is_called(t, "raw_spinlock") || is_called(t, "qspinlock");
+	bool spin = is_called(t, "spinlock") || is_called(t, "raw_spinlock") ||
+		    is_called(t, "qspinlock");
 
 	switch (n->subr->id) {
-	case DT_S_MUTEX_OWNER:
-		return mutex_owner(g, n);
+	case DT_S_MUTEX_OWNER: return mutex_owner(g, n);
 	case DT_S_MUTEX_OWNED: {
 		vreg owner = mutex_owner(g, n);
 
@@ -190,7 +193,8 @@ vreg subr_rw(struct gen *g, const struct dt_node *n)
 	else if (t && dt_type_is_sou(t) && member_at(t, "raw_lock.cnts", &off))
 		l = &rw_layouts[1];
 	if (!l) {
-		g_fail(g, &n->loc, "%s() needs a pointer to struct rw_semaphore or rwlock_t of this kernel",
+		g_fail(g, &n->loc,
+		       "%s() needs a pointer to struct rw_semaphore or rwlock_t of this kernel",
 		       n->subr->name);
 		return e_movi(g, 0);
 	}
@@ -202,9 +206,7 @@ vreg subr_rw(struct gen *g, const struct dt_node *n)
 		break;
 	case DT_S_RW_WRITE_HELD:
 		return truth(g, BPF_JEQ, e_alui(g, IR_AND, v, l->held), 0, l->held);
-	default:
-		v = e_alui(g, IR_AND, v, l->held_or_wanted);
-		break;
+	default: v = e_alui(g, IR_AND, v, l->held_or_wanted); break;
 	}
 	return truth(g, BPF_JNE, v, 0, 0);
 }

@@ -48,7 +48,8 @@ static void put_ipv4(struct gen *g, struct mem addr, vreg table, vreg out, vreg 
 
 static void text_to(struct gen *g, struct mem text, struct mem dst, u32 size)
 {
-	e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(DT_MIN(size, TEXT_BYTES)), a_mem(text));
+	e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(DT_MIN(size, TEXT_BYTES)),
+	       a_mem(text));
 }
 
 static void ipv4(struct gen *g, const struct dt_node *n, u32 arg, struct mem dst, u32 size)
@@ -114,19 +115,22 @@ static void body_zeros(struct gen *g, const struct rt_body *b, u32 unused1, u32 
 static vreg put_group(struct gen *g, vreg v, vreg p)
 {
 	/* each nibble in a byte of its own, the highest in the lowest byte */
-	vreg x = e_alu(g, IR_OR, e_alui(g, IR_SHR, v, 8), e_alui(g, IR_SHL, e_alui(g, IR_AND, v, 0xff), 16));
+	vreg x = e_alu(g, IR_OR, e_alui(g, IR_SHR, v, 8),
+		       e_alui(g, IR_SHL, e_alui(g, IR_AND, v, 0xff), 16));
 
 	x = e_alu(g, IR_OR, e_alui(g, IR_AND, e_alui(g, IR_SHR, x, 4), 0x0f000f),
 		  e_alui(g, IR_SHL, e_alui(g, IR_AND, x, 0x0f000f), 8));
 	/* 10 to 15 have bit 4 set after adding 6: 39 more leads from behind '9' to 'a' */
-	vreg letters = e_alui(g, IR_AND, e_alui(g, IR_SHR, e_alui(g, IR_ADD, x, 0x06060606), 4), 0x01010101);
+	vreg letters = e_alui(g, IR_AND, e_alui(g, IR_SHR, e_alui(g, IR_ADD, x, 0x06060606), 4),
+			      0x01010101);
 
 	x = e_alui(g, IR_ADD, e_alu(g, IR_ADD, x, e_alui(g, IR_MUL, letters, 39)), 0x30303030);
 	vreg n = e_movi(g, 1);
 
 	for (u32 k = 1; k < 4; k++)
 		n = e_alu(g, IR_ADD, n,
-			  e_alui(g, IR_SHR, e_alui(g, IR_ADD, v, 0x10000 - (INT64_C(1) << k * 4)), 16));
+			  e_alui(g, IR_SHR, e_alui(g, IR_ADD, v, 0x10000 - (INT64_C(1) << k * 4)),
+				 16));
 	vreg skip = e_alui(g, IR_SHL, e_alui(g, IR_SUB, e_neg(g, n), -4), 3);
 
 	x = e_alu(g, IR_SHR, x, e_alui(g, IR_AND, skip, 31));
@@ -139,14 +143,15 @@ static vreg put_group(struct gen *g, vreg v, vreg p)
 /* at 0: address, 1: text, 2: table for IPv4.  A group and a colon each; a colon for all groups of the longest run */
 static void body_groups(struct gen *g, const struct rt_body *b, u32 unused1, u32 unused2)
 {
-	u32 text = ir_label(g->f), none = ir_label(g->f), room = ir_label(g->f), v6 = ir_label(g->f),
-	    more = ir_label(g->f);
+	u32 text = ir_label(g->f), none = ir_label(g->f), room = ir_label(g->f),
+	    v6 = ir_label(g->f), more = ir_label(g->f);
 	struct mem w = rt_own_words(g, b);
 
 	(void)unused1;
 	(void)unused2;
 	stop_from(g, b->idx, 8);
-	vreg to = rt_pos(g, w, V6_TO), best = rt_word(g, w, V6_BEST), in = e_alu(g, IR_SUB, b->idx, best);
+	vreg to = rt_pos(g, w, V6_TO), best = rt_word(g, w, V6_BEST),
+	     in = e_alu(g, IR_SUB, b->idx, best);
 
 	e_jcci(g, BPF_JLT, to, 8 * 5, room);
 	rt_stop(g);
@@ -178,7 +183,8 @@ static void body_groups(struct gen *g, const struct rt_body *b, u32 unused1, u32
 	/* no colon after the last group */
 	vreg end = g_at_most(g, rt_word(g, w, V6_TO), 9 * 5);
 
-	e_sti(g, (struct mem){ e_alui(g, IR_ADD, e_alu(g, IR_ADD, rt_ptr(g, b, 1), end), -1), 0 }, 1, 0);
+	e_sti(g, (struct mem){ e_alui(g, IR_ADD, e_alu(g, IR_ADD, rt_ptr(g, b, 1), end), -1), 0 },
+	      1, 0);
 	e_label(g, more);
 	rt_next(g);
 }
@@ -186,11 +192,13 @@ static void body_groups(struct gen *g, const struct rt_body *b, u32 unused1, u32
 /* An IPv4 address inside is shown as such, with what is before it; alone where `whole` (0: not given) is 0. */
 static void ipv6(struct gen *g, const struct dt_node *n, u32 arg, vreg whole, struct mem dst, u32 size)
 {
-	static const struct rt_kind zeros = { "zeros", body_zeros }, groups = { "groups", body_groups };
-	struct mem addr = g_tmp(g, 16), text = mem_add(g_tmp(g, TEXT_BYTES + 8), 8), table = octets(g);
+	static const struct rt_kind zeros = { "zeros", body_zeros },
+				    groups = { "groups", body_groups };
+	struct mem addr = g_tmp(g, 16), text = mem_add(g_tmp(g, TEXT_BYTES + 8), 8),
+		   table = octets(g);
 	struct mem w = rt_words(g, NULL, 0, V6_WORDS);
-	u32 v6 = ir_label(g->f), compat = ir_label(g->f), v4 = ir_label(g->f), alone = ir_label(g->f),
-	    some = ir_label(g->f), done = ir_label(g->f);
+	u32 v6 = ir_label(g->f), compat = ir_label(g->f), v4 = ir_label(g->f),
+	    alone = ir_label(g->f), some = ir_label(g->f), done = ir_label(g->f);
 
 	subr_fetch(g, n, arg, 0, addr, 16);
 	rt_loop(g, 8, &zeros, 0, 0, w, &addr, 1);
@@ -263,7 +271,8 @@ static void body_link(struct gen *g, const struct rt_body *b, u32 unused1, u32 u
 	(void)unused2;
 	stop_from(g, b->idx, LINK_BYTES);
 	vreg v = e_ld(g, (struct mem){ e_alu(g, IR_ADD, rt_ptr(g, b, 0), b->idx), 0 }, 1);
-	vreg x = e_alu(g, IR_OR, e_alui(g, IR_SHR, v, 4), e_alui(g, IR_SHL, e_alui(g, IR_AND, v, 15), 8));
+	vreg x = e_alu(g, IR_OR, e_alui(g, IR_SHR, v, 4),
+		       e_alui(g, IR_SHL, e_alui(g, IR_AND, v, 15), 8));
 	vreg letters = e_alui(g, IR_AND, e_alui(g, IR_SHR, e_alui(g, IR_ADD, x, 0x0606), 4), 0x0101);
 	vreg p = e_alu(g, IR_ADD, rt_ptr(g, b, 1), e_alui(g, IR_MUL, b->idx, 3));
 

@@ -134,7 +134,8 @@ static void clean_text(struct gen *g, const struct clean *c, vreg ch)
 }
 
 /* After "/" or "/.": another slash starts anew, another dot goes on, anything else was text. */
-static void clean_slash(struct gen *g, const struct clean *c, vreg ch, u32 on, u32 size, u32 text, u32 len)
+static void clean_slash(struct gen *g, const struct clean *c, vreg ch, u32 on, u32 size, u32 text,
+			u32 len)
 {
 	u32 slash = ir_label(g->f), dot = ir_label(g->f);
 
@@ -182,8 +183,8 @@ static void clean_back(struct gen *g, const struct clean *c, vreg ch)
 /* at 0: path, 1: 8 bytes, room for the result and 8 more */
 static void body_clean(struct gen *g, const struct rt_body *b, u32 bound, u32 unused)
 {
-	u32 in = ir_label(g->f), slash = ir_label(g->f), dot = ir_label(g->f), dots = ir_label(g->f),
-	    back = ir_label(g->f);
+	u32 in = ir_label(g->f), slash = ir_label(g->f), dot = ir_label(g->f),
+	    dots = ir_label(g->f), back = ir_label(g->f);
 	struct clean c = { .w = rt_own_words(g, b) };
 
 	(void)unused;

@@ -70,7 +70,8 @@ void into_substr(struct gen *g, const struct dt_node *n, struct mem dst, u32 siz
 
 		e_jcci(g, BPF_JSLT, count, 0, drop);
 		e_jcci(g, BPF_JSLT, start, 0, sum);
-		e_set(g, more, g_at_most(g, more, s.bound)); /* the sum might be too large for a number */
+		e_set(g, more,
+		      g_at_most(g, more, s.bound)); /* the sum might be too large for a number */
 		e_label(g, sum);
 		e_set(g, end, e_alu(g, IR_ADD, start, more));
 		e_jmp(g, have);
@@ -113,7 +114,8 @@ static void change_case(struct gen *g, const struct dt_node *n, struct mem dst, 
 	struct sval s = subr_str_arg(g, n, 0);
 	u32 bound = DT_MIN(s.bound, size);
 
-	rt_loop(g, bound, &kind, bound, first, rt_words(g, NULL, 0, 1), (const struct mem[]){ s.m, dst }, 2);
+	rt_loop(g, bound, &kind, bound, first, rt_words(g, NULL, 0, 1),
+		(const struct mem[]){ s.m, dst }, 2);
 	e_sti(g, mem_add(dst, bound - 1), 1, 0);
 }
 
@@ -191,7 +193,8 @@ enum { TAB_AT, TAB_K, TAB_WORDS };
 /* at 0: what is searched for, 1: its table */
 static void body_table(struct gen *g, const struct rt_body *b, u32 bound, u32 unused)
 {
-	u32 in = ir_label(g->f), more = ir_label(g->f), differ = ir_label(g->f), none = ir_label(g->f);
+	u32 in = ir_label(g->f), more = ir_label(g->f), differ = ir_label(g->f),
+	    none = ir_label(g->f);
 	struct mem w = rt_own_words(g, b);
 	vreg q = rt_pos(g, w, TAB_AT), k = rt_pos(g, w, TAB_K), table = rt_ptr(g, b, 1);
 
@@ -249,7 +252,8 @@ static struct mem table_of(struct gen *g, struct sval sub)
 
 	if (sub.lit)
 		return constant_table(g, sub);
-	struct mem t = g_tmp(g, (sub.bound + 1) * entry_size(sub.bound)), w = rt_words(g, NULL, 0, TAB_WORDS);
+	struct mem t = g_tmp(g, (sub.bound + 1) * entry_size(sub.bound)),
+		   w = rt_words(g, NULL, 0, TAB_WORDS);
 
 	rt_seti(g, w, TAB_AT, 1);
 	e_sti(g, t, entry_size(sub.bound), 0);
@@ -318,7 +322,8 @@ static void body_rindex(struct gen *g, const struct rt_body *b, u32 b1, u32 b2)
 	find(g, b, b1, b2, true);
 }
 
-static const struct rt_kind kind_index = { "index", body_index }, kind_rindex = { "rindex", body_rindex };
+static const struct rt_kind kind_index = { "index", body_index },
+			    kind_rindex = { "rindex", body_rindex };
 
 /* The place of a string that is not empty; -1: nowhere. */
 static vreg search(struct gen *g, struct sval s, struct sval sub, bool last, vreg limit)
@@ -327,7 +332,8 @@ static vreg search(struct gen *g, struct sval s, struct sval sub, bool last, vre
 	struct mem w = rt_words(g, &limit, 1, FIND_WORDS - 1);
 
 	rt_seti(g, w, FIND_RESULT, -1);
-	rt_loop(g, 2 * s.bound + 2, last ? &kind_rindex : &kind_index, s.bound, sub.bound, w, ptrs, 3);
+	rt_loop(g, 2 * s.bound + 2, last ? &kind_rindex : &kind_index, s.bound, sub.bound, w, ptrs,
+		3);
 	return rt_word(g, w, FIND_RESULT);
 }
 
@@ -362,7 +368,8 @@ vreg subr_index(struct gen *g, const struct dt_node *n)
 {
 	struct sval s = subr_str_arg(g, n, 0), sub = subr_str_arg(g, n, 1);
 
-	return position(g, s, sub, n->subr->id == DT_S_RINDEX, n->nargs > 2 ? g_expr(g, n->args[2]) : 0);
+	return position(g, s, sub, n->subr->id == DT_S_RINDEX,
+			n->nargs > 2 ? g_expr(g, n->args[2]) : 0);
 }
 
 /* ---- tokens ---------------------------------------------------------------------------------------------- */
@@ -395,7 +402,8 @@ static struct mem marks_of(struct gen *g, struct sval s)
 	struct mem t = g_tmp(g, 256);
 
 	e_zero(g, t, 256);
-	rt_loop(g, s.bound, &kind, s.bound, 0, rt_words(g, NULL, 0, 1), (const struct mem[]){ s.m, t }, 2);
+	rt_loop(g, s.bound, &kind, s.bound, 0, rt_words(g, NULL, 0, 1),
+		(const struct mem[]){ s.m, t }, 2);
 	return t;
 }
 
@@ -406,7 +414,8 @@ static void body_token(struct gen *g, const struct rt_body *b, u32 bound, u32 un
 {
 	u32 text = ir_label(g->f), word = ir_label(g->f), on = ir_label(g->f), stop = ir_label(g->f);
 	struct mem w = rt_own_words(g, b);
-	vreg at = rt_pos(g, w, TOK_AT), start = rt_word(g, w, TOK_START), c = rt_byte(g, b, 0, at, bound);
+	vreg at = rt_pos(g, w, TOK_AT), start = rt_word(g, w, TOK_START),
+	     c = rt_byte(g, b, 0, at, bound);
 
 	(void)unused;
 	e_jcci(g, BPF_JNE, c, 0, text);
@@ -544,7 +553,8 @@ static vreg head_of(struct gen *g, vreg v, vreg base, struct mem head)
 static vreg digits_of(struct gen *g, vreg v, vreg base)
 {
 	static const struct rt_kind kind = { "digits", body_digits };
-	struct mem room = g_tmp(g, DIGITS + 8), w = rt_words(g, (const vreg[]){ v, base }, 2, DIG_WORDS - 2);
+	struct mem room = g_tmp(g, DIGITS + 8),
+		   w = rt_words(g, (const vreg[]){ v, base }, 2, DIG_WORDS - 2);
 
 	e_sti(g, mem_add(room, DIGITS), 1, 0);
 	rt_loop(g, DIGITS, &kind, 0, 0, w, &room, 1);
@@ -557,8 +567,10 @@ void into_lltostr(struct gen *g, const struct dt_node *n, struct mem dst, u32 si
 	struct mem text = g_tmp(g, DIGITS + 16);
 	vreg to = e_alu(g, IR_ADD, e_addr(g, text), head_of(g, v, base, text));
 
-	e_call(g, BPF_FUNC_probe_read_kernel_str, a_reg(to), a_imm(DIGITS + 1), a_reg(digits_of(g, v, base)));
-	e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(DT_MIN(size, DIGITS + 4)), a_mem(text));
+	e_call(g, BPF_FUNC_probe_read_kernel_str, a_reg(to), a_imm(DIGITS + 1),
+	       a_reg(digits_of(g, v, base)));
+	e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(DT_MIN(size, DIGITS + 4)),
+	       a_mem(text));
 }
 
 vreg subr_decimal(struct gen *g, vreg v, struct mem at)
@@ -589,8 +601,8 @@ enum { NUM_SPACE, NUM_SIGNED, NUM_DIGITS };
 enum { NUM_BASE, NUM_AT, NUM_STATE, NUM_VALUE, NUM_NEG, NUM_WORDS };
 
 /* "0x" before a hexadecimal digit, in base 16 */
-static void skip_prefix(struct gen *g, const struct rt_body *b, struct mem w, vreg at, vreg c, u32 bound,
-			u32 digits)
+static void skip_prefix(struct gen *g, const struct rt_body *b, struct mem w, vreg at, vreg c,
+			u32 bound, u32 digits)
 {
 	u32 sixteen = ir_label(g->f);
 	vreg base = rt_word(g, w, NUM_BASE);
@@ -600,7 +612,8 @@ static void skip_prefix(struct gen *g, const struct rt_body *b, struct mem w, vr
 	e_jcci(g, BPF_JEQ, base, 16, sixteen);
 	e_jmp(g, digits);
 	e_label(g, sixteen);
-	vreg at1 = e_bounded(g, e_alui(g, IR_ADD, at, 1)), at2 = e_bounded(g, e_alui(g, IR_ADD, at, 2));
+	vreg at1 = e_bounded(g, e_alui(g, IR_ADD, at, 1)),
+	     at2 = e_bounded(g, e_alui(g, IR_ADD, at, 2));
 	vreg x = e_alui(g, IR_OR, rt_byte(g, b, 0, at1, bound), 0x20);
 
 	e_jcci(g, BPF_JNE, x, 'x', digits);
@@ -611,10 +624,11 @@ static void skip_prefix(struct gen *g, const struct rt_body *b, struct mem w, vr
 
 static void body_number(struct gen *g, const struct rt_body *b, u32 bound, u32 unused)
 {
-	u32 start = ir_label(g->f), digits = ir_label(g->f), minus = ir_label(g->f), sign = ir_label(g->f),
-	    skip = ir_label(g->f), bad = ir_label(g->f);
+	u32 start = ir_label(g->f), digits = ir_label(g->f), minus = ir_label(g->f),
+	    sign = ir_label(g->f), skip = ir_label(g->f), bad = ir_label(g->f);
 	struct mem w = rt_own_words(g, b);
-	vreg at = rt_pos(g, w, NUM_AT), state = rt_word(g, w, NUM_STATE), c = rt_byte(g, b, 0, at, bound);
+	vreg at = rt_pos(g, w, NUM_AT), state = rt_word(g, w, NUM_STATE),
+	     c = rt_byte(g, b, 0, at, bound);
 
 	(void)unused;
 	e_jcci(g, BPF_JEQ, state, NUM_DIGITS, digits);
@@ -628,7 +642,8 @@ static void body_number(struct gen *g, const struct rt_body *b, u32 bound, u32 u
 	e_label(g, digits);
 	vreg base = rt_word(g, w, NUM_BASE), d = digit_value(g, c, base, bad);
 
-	rt_set(g, w, NUM_VALUE, e_alu(g, IR_ADD, e_alu(g, IR_MUL, rt_word(g, w, NUM_VALUE), base), d));
+	rt_set(g, w, NUM_VALUE,
+	       e_alu(g, IR_ADD, e_alu(g, IR_MUL, rt_word(g, w, NUM_VALUE), base), d));
 	rt_step(g, w, NUM_AT, at, 1);
 	rt_next(g);
 	e_label(g, minus);

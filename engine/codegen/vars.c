@@ -92,7 +92,7 @@ static void layout_assoc(struct gen *g, struct dt_var *v, u32 index, u32 narrays
 static void layout_scalar(struct gen *g, struct dt_var *v)
 {
 	u32 *top = v->scope == DT_GLOBAL ? &g->globals_top :
-		   v->scope == DT_SELF	 ? &g->self_size :
+		   v->scope == DT_SELF   ? &g->self_size :
 					   &g->this_size;
 
 	v->size = var_size(g, v->type);
@@ -101,7 +101,8 @@ static void layout_scalar(struct gen *g, struct dt_var *v)
 	*top += v->size;
 }
 
-#define SELF_MAX (60u << 10) /* bytes of task storage: the kernel's limit is a little below 64 KiB */
+#define SELF_MAX \
+	(60u << 10) /* bytes of task storage: the kernel's limit is a little below 64 KiB */
 
 void g_layout_vars(struct gen *g)
 {
@@ -115,7 +116,8 @@ void g_layout_vars(struct gen *g)
 
 		if (!v->type)
 			continue;
-		if (v->assoc || (v->scope == DT_SELF && g->self_size + var_size(g, v->type) > SELF_MAX))
+		if (v->assoc ||
+		    (v->scope == DT_SELF && g->self_size + var_size(g, v->type) > SELF_MAX))
 			layout_assoc(g, v, k, narrays);
 		else
 			layout_scalar(g, v);
@@ -124,14 +126,14 @@ void g_layout_vars(struct gen *g)
 		if (st->thisvars.v[k]->type)
 			layout_scalar(g, st->thisvars.v[k]);
 	if (g->self_size)
-		g->map_self = (int)g_add_map(g, &(struct dt_mapspec){
-							.name = "dt_self",
-							.role = DT_MAP_SELF,
-							.type = BPF_MAP_TYPE_TASK_STORAGE,
-							.key_size = 4,
-							.value_size = g->self_size,
-							.flags = BPF_F_NO_PREALLOC,
-							.needs_btf = true });
+		g->map_self =
+			(int)g_add_map(g, &(struct dt_mapspec){ .name = "dt_self",
+								.role = DT_MAP_SELF,
+								.type = BPF_MAP_TYPE_TASK_STORAGE,
+								.key_size = 4,
+								.value_size = g->self_size,
+								.flags = BPF_F_NO_PREALLOC,
+								.needs_btf = true });
 }
 
 /* ---- what a clause needs before it runs ------------------------------------------------------------- */
@@ -162,10 +164,8 @@ static bool is_self_store(const struct dt_node *n)
 	case N_PREINC:
 	case N_PREDEC:
 	case N_POSTINC:
-	case N_POSTDEC:
-		return is_self(lvalue_root(n->l));
-	default:
-		return false;
+	case N_POSTDEC: return is_self(lvalue_root(n->l));
+	default: return false;
 	}
 }
 
@@ -229,8 +229,9 @@ static bool uses(struct gen *g, bool pred, bool (*test)(const struct dt_node *))
 
 void g_clause_vars(struct gen *g, bool pred)
 {
-	if (!g->ts && (uses(g, pred, is_timestamp) ||
-		       (!pred && g->opts->temporal && (!g->clause->stmts || g_stmts_record(g->clause->stmts)))))
+	if (!g->ts &&
+	    (uses(g, pred, is_timestamp) ||
+	     (!pred && g->opts->temporal && (!g->clause->stmts || g_stmts_record(g->clause->stmts)))))
 		g->ts = e_call0(g, BPF_FUNC_ktime_get_ns);
 	make_self(g, pred);
 	if (!g->regs && uses(g, pred, is_raw_arg))
@@ -346,12 +347,9 @@ static struct addr var_addr(struct gen *g, const struct dt_node *n)
 	if (is_hashed(n))
 		return assoc_addr(g, n);
 	switch (v->scope) {
-	case DT_GLOBAL:
-		return safe(g_globals_mem(g, v->off), v->size);
-	case DT_THIS:
-		return safe(g_state_mem(g, g->scratch_base + v->off), v->size);
-	case DT_SELF:
-		break;
+	case DT_GLOBAL: return safe(g_globals_mem(g, v->off), v->size);
+	case DT_THIS: return safe(g_state_mem(g, g->scratch_base + v->off), v->size);
+	case DT_SELF: break;
 	}
 	return safe(g->writing ? or_scratch(g, m, v->size) : or_zeros(g, m, v->size), v->size);
 }
@@ -407,30 +405,20 @@ static struct addr index_addr(struct gen *g, const struct dt_node *n)
 struct addr g_addr(struct gen *g, const struct dt_node *n)
 {
 	switch (n->op) {
-	case N_VAR:
-		return var_addr(g, n);
-	case N_ASSOC:
-		return assoc_addr(g, n);
-	case N_DEREF:
-		return g_ptr(g, n->l);
+	case N_VAR: return var_addr(g, n);
+	case N_ASSOC: return assoc_addr(g, n);
+	case N_DEREF: return g_ptr(g, n->l);
 	case N_MEMBER: {
 		struct addr a = g_addr(g, n->l);
 
 		check_null(g, &a, n->loc);
 		return addr_add(a, n->bit_off / 8);
 	}
-	case N_INDEX:
-		return index_addr(g, n);
-	case N_KSYM:
-		return (struct addr){ .kind = ADDR_KERN, .m = { e_movi(g, (s64)n->val), 0 } };
-	case N_ASSIGN:
-		g_assign(g, n);
-		return g_addr(g, n->l);
-	case N_COMMA:
-		g_effect(g, n->l);
-		return g_addr(g, n->r);
-	case N_CAST:
-		return g_addr(g, n->l);
+	case N_INDEX: return index_addr(g, n);
+	case N_KSYM: return (struct addr){ .kind = ADDR_KERN, .m = { e_movi(g, (s64)n->val), 0 } };
+	case N_ASSIGN: g_assign(g, n); return g_addr(g, n->l);
+	case N_COMMA: g_effect(g, n->l); return g_addr(g, n->r);
+	case N_CAST: return g_addr(g, n->l);
 	case N_COND: {
 		struct mem t = g_tmp(g, g_type_size(g, n->type));
 		u32 yes = ir_label(g->f), no = ir_label(g->f), end = ir_label(g->f);
@@ -526,8 +514,7 @@ void g_copy(struct gen *g, struct mem dst, struct addr a, u32 size, struct dt_lo
 	}
 	vreg src = e_addr(g, a.m);
 	vreg rc = e_call(g,
-			 a.kind == ADDR_USER ? BPF_FUNC_probe_read_user :
-					       BPF_FUNC_probe_read_kernel,
+			 a.kind == ADDR_USER ? BPF_FUNC_probe_read_user : BPF_FUNC_probe_read_kernel,
 			 a_mem(dst), a_imm(size), a_reg(src));
 
 	if (a.kind != ADDR_SAFE)
@@ -601,7 +588,8 @@ static vreg self_load(struct gen *g, const struct dt_node *n)
 	if (!g->selfp)
 		return d;
 	e_jcci(g, BPF_JEQ, g->selfp, 0, null);
-	e_set(g, d, g_load(g, safe((struct mem){ g->selfp, n->var->off }, n->var->size), n->type, n->loc));
+	e_set(g, d,
+	      g_load(g, safe((struct mem){ g->selfp, n->var->off }, n->var->size), n->type, n->loc));
 	e_label(g, null);
 	return d;
 }
@@ -639,7 +627,7 @@ vreg g_var_load(struct gen *g, const struct dt_node *n)
 enum lv_kind { LV_MEM, LV_SELF, LV_ASSOC };
 struct lval {
 	enum lv_kind kind;
-	struct mem m;  /* LV_SELF, LV_ASSOC: m.p may be null */
+	struct mem m; /* LV_SELF, LV_ASSOC: m.p may be null */
 	struct mem key;
 	const struct dt_node *n;
 };
@@ -661,7 +649,8 @@ static struct mem find_scratch(struct gen *g, vreg addr, u32 size, vreg dyn, str
 
 	g_fault_unless(g, BPF_JLE, off, extent - most, DTRACEFLT_BADADDR, addr, loc);
 	if (dyn)
-		g_fault_unless(g, BPF_JLE, e_alu(g, IR_ADD, off, dyn), extent, DTRACEFLT_BADADDR, addr, loc);
+		g_fault_unless(g, BPF_JLE, e_alu(g, IR_ADD, off, dyn), extent, DTRACEFLT_BADADDR,
+			       addr, loc);
 	/* the verifier does not see that off and dyn together stay within */
 	g->scratch_max = DT_MAX(g->scratch_max, g->scratch_base + extent + size);
 	return (struct mem){ e_alu(g, IR_ADD, e_addr(g, base), off), 0 };
@@ -724,8 +713,8 @@ static void assoc_insert(struct gen *g, struct lval *lv, vreg v, u32 size)
 
 	e_sti(g, t, 8, 0);
 	e_st(g, t, size, v);
-	vreg rc = e_call(g, BPF_FUNC_map_update_elem, a_map(lv->n->var->map), a_mem(lv->key), a_mem(t),
-			 a_imm(BPF_ANY));
+	vreg rc = e_call(g, BPF_FUNC_map_update_elem, a_map(lv->n->var->map), a_mem(lv->key),
+			 a_mem(t), a_imm(BPF_ANY));
 
 	e_jcci(g, BPF_JEQ, rc, 0, ok);
 	g_drop(g, DT_ST_DYNDROPS);
@@ -775,7 +764,7 @@ static vreg store_bits(struct gen *g, const struct field *f, vreg v)
 {
 	u32 bits = f->n->bit_size;
 	u64 ones = bits == 64 ? ~UINT64_C(0) : (UINT64_C(1) << bits) - 1;
-	vreg rest = e_alu(g, IR_AND, e_ld(g, f->m, f->size), e_movi(g, (s64)~(ones << f->shift)));
+	vreg rest = e_alu(g, IR_AND, e_ld(g, f->m, f->size), e_movi(g, (s64) ~(ones << f->shift)));
 	vreg mine = e_alui(g, IR_SHL, e_alu(g, IR_AND, v, e_movi(g, (s64)ones)), f->shift);
 
 	e_st(g, f->m, f->size, e_alu(g, IR_OR, rest, mine));
@@ -839,7 +828,8 @@ static void fill(struct gen *g, const struct dt_node *r, struct mem dst, const s
 		if (r->op == N_CALL && r->subr && r->subr->id != DT_S_COPYINSTR) {
 			struct sval s = g_str(g, r);
 
-			e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(g->strsize), a_mem(s.m));
+			e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(g->strsize),
+			       a_mem(s.m));
 		} else {
 			g_str_into(g, r, dst, g->strsize);
 		}
@@ -859,8 +849,8 @@ static void assign_big(struct gen *g, const struct dt_node *l, const struct dt_n
 		e_zero(g, v, l->var->size);
 		fill(g, r, v, t);
 		struct mem key = assoc_key(g, l);
-		vreg rc = e_call(g, BPF_FUNC_map_update_elem, a_map(l->var->map), a_mem(key), a_mem(v),
-				 a_imm(BPF_ANY));
+		vreg rc = e_call(g, BPF_FUNC_map_update_elem, a_map(l->var->map), a_mem(key),
+				 a_mem(v), a_imm(BPF_ANY));
 
 		e_jcci(g, BPF_JEQ, rc, 0, ok);
 		g_drop(g, DT_ST_DYNDROPS);

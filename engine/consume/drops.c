@@ -90,8 +90,10 @@ static int tell(dtrace_hdl_t *h, dtrace_dropkind_t kind, int cpu, u64 total, u64
  * of their own. */
 static int tell_missed(dtrace_hdl_t *h)
 {
-	static const struct drop missed = { DTRACEDROP_PRINCIPAL, "DTRACEDROP_PRINCIPAL", "missed firing%s",
-					    " (the probe's program was preempted on that CPU)", false };
+	static const struct drop missed = { DTRACEDROP_PRINCIPAL, "DTRACEDROP_PRINCIPAL",
+					    "missed firing%s",
+					    " (the probe's program was preempted on that CPU)",
+					    false };
 	struct dt_consumer *c = h->consumer;
 
 	return tell_as(h, &missed, ALL_CPUS, dt_live_misses(h->live), &c->told_missed);

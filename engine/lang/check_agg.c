@@ -328,7 +328,9 @@ void dt_check_agg(struct dt_compile *c, struct dt_stmt *s)
 	c->p->naggs++;
 	rules(c, s, l->str);
 	f = find_function(s->act->kind);
-	if (check_keys(c, s) & check_args(c, s, f))
+	bool keys = check_keys(c, s), args = check_args(c, s, f); /* both tell what is wrong */
+
+	if (keys && args)
 		set_agg(c, s, f, l->str, l->loc);
 	else
 		dt_bind_agg(c, l->str, l->loc, true);

@@ -36,10 +36,7 @@ static bool fit_arg(struct dt_compile *c, struct dt_node **arg, char letter)
 			return false;
 		*arg = dt_to_string(c, n);
 		return true;
-	case 'k':
-		if (n->op != N_INT)
-			return false;
-		/* fall through */
+	case 'k': return n->op == N_INT && fit_arg(c, arg, 'i');
 	case 'i':
 		if (!dt_type_is_int(n->type))
 			return false;

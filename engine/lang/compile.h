@@ -320,7 +320,7 @@ extern const u32 dt_nlibnames;
 /* A name was not found: load the library that declares it.  True when one was loaded just now, and looking
  * again will help. */
 bool dt_lib_need(struct dt_compile *c, const char *name);
-bool dt_lib_exists(const char *name);                   /* "io.d" */
+bool dt_lib_exists(const char *name);                     /* "io.d" */
 void dt_lib_load(struct dt_compile *c, const char *name); /* unless it is */
 
 /* ---- decl.c -------------------------------------------------------------------------------- */

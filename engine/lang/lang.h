@@ -31,16 +31,16 @@ struct dt_node;
 
 enum dt_nop {
 	/* only between parse and check */
-	N_IDENT,   /* str; also `mod`sym as str with the backquote */
-	N_SIZEOF,  /* l, or dtype */
-	N_OFFSETOF,/* dtype, str */
-	N_STRINGOF,/* l; becomes N_CAST to string */
-	N_XLATE,   /* dtype, l */
-	N_ARROW,   /* l->str */
-	N_DOT,     /* l.str */
+	N_IDENT,     /* str; also `mod`sym as str with the backquote */
+	N_SIZEOF,    /* l, or dtype */
+	N_OFFSETOF,  /* dtype, str */
+	N_STRINGOF,  /* l; becomes N_CAST to string */
+	N_XLATE,     /* dtype, l */
+	N_ARROW,     /* l->str */
+	N_DOT,       /* l.str */
 	N_SUBSCRIPT, /* l[args] */
 	N_CALLNAME,  /* str(args) */
-	N_MACRO,   /* never in a tree: macro variables become literals in the lexer */
+	N_MACRO,     /* never in a tree: macro variables become literals in the lexer */
 
 	/* in a checked tree: values */
 	N_INT,     /* val, of type `type` */
@@ -51,24 +51,45 @@ enum dt_nop {
 	N_ASSOC,   /* var[args]: element of an associative array */
 	N_KSYM,    /* str "mod`sym" (mod may be ""): the object in kernel memory; val its address */
 	N_CALL,    /* subr(args) */
-	N_NEG, N_BITNOT, N_LOGNOT,  /* l */
-	N_DEREF,   /* *l: lvalue in kernel memory, or user memory when l's pointee is_userland */
-	N_ADDROF,  /* &l, l an lvalue in memory */
-	N_MEMBER,  /* member of aggregate lvalue l at bit_off (relative to l), bit_size (0: not a bit-field) */
-	N_INDEX,   /* l[r]: l pointer or array lvalue, r integer; element type is `type` */
-	N_MUL, N_DIV, N_MOD, N_ADD, N_SUB, N_SHL, N_SHR, N_AND, N_XOR, N_OR, /* l, r; already converted;
+	N_NEG,
+	N_BITNOT,
+	N_LOGNOT, /* l */
+	N_DEREF,  /* *l: lvalue in kernel memory, or user memory when l's pointee is_userland */
+	N_ADDROF, /* &l, l an lvalue in memory */
+	N_MEMBER, /* member of aggregate lvalue l at bit_off (relative to l), bit_size (0: not a bit-field) */
+	N_INDEX, /* l[r]: l pointer or array lvalue, r integer; element type is `type` */
+	N_MUL,
+	N_DIV,
+	N_MOD,
+	N_ADD,
+	N_SUB,
+	N_SHL,
+	N_SHR,
+	N_AND,
+	N_XOR,
+	N_OR, /* l, r; already converted;
 				      shift counts keep their own type; pointer + int is scaled by codegen:
 				      type pointer, l pointer, r 64-bit integer; pointer - pointer: type long */
-	N_LT, N_LE, N_GT, N_GE, N_EQ, N_NE, /* l, r same type (string: by content); type int */
-	N_LAND, N_LXOR, N_LOR,      /* scalar operands; type int */
-	N_COND,    /* l ? r : c */
-	N_ASSIGN,  /* l = r; r converted to l's type */
-	N_OPASSIGN,/* l (val)= r, val an enum dt_nop; the operation works in type optype, r is of optype
+	N_LT,
+	N_LE,
+	N_GT,
+	N_GE,
+	N_EQ,
+	N_NE, /* l, r same type (string: by content); type int */
+	N_LAND,
+	N_LXOR,
+	N_LOR,    /* scalar operands; type int */
+	N_COND,   /* l ? r : c */
+	N_ASSIGN, /* l = r; r converted to l's type */
+	N_OPASSIGN, /* l (val)= r, val an enum dt_nop; the operation works in type optype, r is of optype
 		      (shift counts, pointer steps excepted), result converted to l's type */
-	N_PREINC, N_PREDEC, N_POSTINC, N_POSTDEC, /* l */
+	N_PREINC,
+	N_PREDEC,
+	N_POSTINC,
+	N_POSTDEC, /* l */
 	N_COMMA,   /* l, r */
-	N_CAST,    /* l converted to `type`: int<->int, pointer<->int, anything -> string (copy bounded) */
-	N_AGG,     /* agg: only as argument of printa, clear, trunc ... */
+	N_CAST, /* l converted to `type`: int<->int, pointer<->int, anything -> string (copy bounded) */
+	N_AGG, /* agg: only as argument of printa, clear, trunc ... */
 	N_POISON,
 	N_NOPS
 };
@@ -84,9 +105,9 @@ struct dt_var {
 	struct dt_type **keys; /* assoc: the tuple's types, arrays and strings among them */
 	u32 nkeys;
 	bool declared;
-	bool is_macro_temp;   /* made by the checker for inlines and translators; DT_THIS */
-	struct dt_loc loc;    /* first use */
-	u32 id;               /* order of creation in the symbol table */
+	bool is_macro_temp; /* made by the checker for inlines and translators; DT_THIS */
+	struct dt_loc loc;  /* first use */
+	u32 id;             /* order of creation in the symbol table */
 	/* the generator's: */
 	u32 off, size; /* assoc: off is the array's number in keys of a shared map, else 0 */
 	u32 keysize;   /* assoc */
@@ -95,11 +116,11 @@ struct dt_var {
 
 struct dt_aggvar {
 	const char *name;
-	s64 varid;            /* from 1 */
-	int func;             /* DTRACEAGG_*; 0: never assigned yet */
+	s64 varid;             /* from 1 */
+	int func;              /* DTRACEAGG_*; 0: never assigned yet */
 	struct dt_type **keys; /* types of the key expressions */
 	u32 nkeys;
-	s64 param[4];         /* lquantize: base, limit, step; llquantize: factor, low, high, steps */
+	s64 param[4]; /* lquantize: base, limit, step; llquantize: factor, low, high, steps */
 	struct dt_loc loc;
 	/* the generator's: */
 	int index;
@@ -108,9 +129,9 @@ struct dt_aggvar {
 /* A row of builtins.def: BUILTIN(name, ID, type text, flags, class description) */
 struct dt_builtin {
 	const char *name;
-	int id;              /* DT_B_* */
-	const char *type;    /* C type text: "string", "int64_t", "struct task_struct *" */
-	u32 strbound;        /* strings: bytes incl. NUL when known (execname 16), else 0 */
+	int id;           /* DT_B_* */
+	const char *type; /* C type text: "string", "int64_t", "struct task_struct *" */
+	u32 strbound;     /* strings: bytes incl. NUL when known (execname 16), else 0 */
 	u32 flags;
 };
 enum dt_builtin_id {
@@ -120,10 +141,10 @@ enum dt_builtin_id {
 #undef BUILTIN
 	DT_B_N
 };
-#define DT_BF_PENDING 1  /* known, not built yet: D_VAR_UNSUP */
-#define DT_BF_PROBE 2    /* a string that is a property of the probe (probefunc ...) */
-#define DT_BF_ARRAY 4    /* indexed: args[], uregs[] */
-#define DT_NUREGS 27     /* elements of uregs[]: d/regs.d has their names */
+#define DT_BF_PENDING 1 /* known, not built yet: D_VAR_UNSUP */
+#define DT_BF_PROBE 2   /* a string that is a property of the probe (probefunc ...) */
+#define DT_BF_ARRAY 4   /* indexed: args[], uregs[] */
+#define DT_NUREGS 27    /* elements of uregs[]: d/regs.d has their names */
 extern const struct dt_builtin dt_builtins[];
 
 /* A row of subrs.def: SUBR(name, ID, result type, "argument types", min args, flags).  Argument letters:
@@ -160,12 +181,13 @@ enum dt_action_id {
 #undef ACTION
 	DT_A_N
 };
-#define DT_AF_REC 1          /* records data */
-#define DT_AF_AGG 2          /* aggregating function: needs @x = */
+#define DT_AF_REC 1 /* records data */
+#define DT_AF_AGG 2 /* aggregating function: needs @x = */
 #define DT_AF_DESTRUCTIVE 4
-#define DT_AF_KEY 8          /* usable as key or printf argument: stack ustack sym usym mod umod uaddr func ... */
-#define DT_AF_PENDING 16     /* known, not built yet */
-#define DT_AF_FMT 32         /* first argument is a format: printf system freopen (printa: may be) */
+#define DT_AF_KEY \
+	8 /* usable as key or printf argument: stack ustack sym usym mod umod uaddr func ... */
+#define DT_AF_PENDING 16 /* known, not built yet */
+#define DT_AF_FMT 32     /* first argument is a format: printf system freopen (printa: may be) */
 extern const struct dt_action dt_actions[];
 
 struct dt_node {
@@ -188,10 +210,10 @@ struct dt_node {
 	u64 bit_off;
 	u16 bit_size;
 	bool lvalue;
-	bool paren;             /* was in parentheses */
-	bool checked;           /* dt_check_expr() is done with it */
-	u16 height;             /* of the tree below, while parsing: bounds recursion */
-	u32 strbound;           /* string-typed: bytes incl. NUL when known, else 0 (= strsize) */
+	bool paren;   /* was in parentheses */
+	bool checked; /* dt_check_expr() is done with it */
+	u16 height;   /* of the tree below, while parsing: bounds recursion */
+	u32 strbound; /* string-typed: bytes incl. NUL when known, else 0 (= strsize) */
 };
 
 /* Statements of a clause, after check. */
@@ -212,7 +234,7 @@ struct dt_stmt {
 	struct dt_node **keys;
 	u32 nkeys;
 	struct dt_aggvar *agg;
-	const char *format;        /* printf, printa, system, freopen, setopt: the format text or NULL */
+	const char *format; /* printf, printa, system, freopen, setopt: the format text or NULL */
 	struct dt_stmt *then_, *else_;
 };
 
@@ -224,7 +246,7 @@ struct dt_clause {
 	struct dt_stmt *stmts;
 	DT_VEC(struct dt_probe *) probes; /* matched, each once, in id order */
 	bool has_args_typed;
-	u32 index;            /* in the handle, program order; epid is index + 1 */
+	u32 index; /* in the handle, program order; epid is index + 1 */
 };
 
 /* Names that live with the handle and are shared by its programs. */
@@ -252,38 +274,38 @@ struct dt_env {
 	int (*cpu_place)(void *arg, u32 cpu, u32 *chip, u32 *node);
 	void *arg;
 	/* macro variables */
-	s64 target;              /* $target; -1: none */
+	s64 target; /* $target; -1: none */
 	s64 pid, ppid, pgid, sid, uid, euid, gid, egid;
-	int argc;                /* $0 ... */
+	int argc; /* $0 ... */
 	char *const *argv;
 	/* options that concern compiling, and the hook for #pragma D option (0, or -1 with *err set) */
 	u32 strsize;
-	u32 cflags;              /* DTRACE_C_* */
+	u32 cflags; /* DTRACE_C_* */
 	bool destructive;
-	bool allow_pending;      /* tests of the front end: rows marked pending are no error */
+	bool allow_pending; /* tests of the front end: rows marked pending are no error */
 	int (*pragma_option)(void *arg, const char *name, const char *value, const char **err);
 	/* options may change while compiling: read again after pragmas */
 	void (*refresh)(void *arg, struct dt_env *env);
 };
 
 struct dt_program {
-	struct dt_arena arena;   /* the tree, the source, the messages */
+	struct dt_arena arena; /* the tree, the source, the messages */
 	struct dt_source src;
 	struct dt_env *env;
 	struct dt_diags diags;
 	dtrace_probespec_t spec;
 	DT_VEC(struct dt_clause *) clauses;
-	struct dt_item *items;   /* clauses and declarations in program order; the front end's own */
+	struct dt_item *items; /* clauses and declarations in program order; the front end's own */
 	u32 nmatches, nrecs, naggs;
-	bool out_of_memory;      /* why compiling failed when there are no findings */
-	u32 library;             /* its number, from 1, when the text is a D library; else 0 */
+	bool out_of_memory; /* why compiling failed when there are no findings */
+	u32 library;        /* its number, from 1, when the text is a D library; else 0 */
 };
 
 /* The pipeline's front half: stop after a stage for dumps (dt_stage_name order: parse, check).  0, or -1
  * with findings in p->diags. Never leaves half-declared names behind in env->syms when it fails. */
 enum dt_stage { DT_STAGE_PARSE, DT_STAGE_CHECK };
-struct dt_program *dt_program_new(struct dt_env *env, const char *name, const char *text, size_t len,
-				  dtrace_probespec_t spec);
+struct dt_program *dt_program_new(struct dt_env *env, const char *name, const char *text,
+				  size_t len, dtrace_probespec_t spec);
 int dt_program_compile(struct dt_program *p, enum dt_stage upto);
 void dt_program_free(struct dt_program *p);
 

@@ -192,7 +192,8 @@ static int create_by_role(dtrace_hdl_t *h, struct dt_live *l, struct dt_mapspec 
 	}
 }
 
-static int fill_set(const struct dt_live *l, const struct dt_live_map *map, const struct dt_mapspec *m)
+static int fill_set(const struct dt_live *l, const struct dt_live_map *map,
+		    const struct dt_mapspec *m)
 {
 	_cleanup_free_ u32 *fds = malloc(m->max_entries * sizeof(*fds));
 	u32 i;
@@ -243,7 +244,7 @@ int dt_maps_create(dtrace_hdl_t *h, struct dt_live *l)
 			return -1;
 	if (l->obj->state_map >= 0)
 		for (cpu = 0; cpu < l->ncpus && dt_live_ring(l, cpu); cpu++)
-		dt_live_ring(l, cpu)->wake_at = ~(u64)0; /* nobody sleeps yet */
+			dt_live_ring(l, cpu)->wake_at = ~(u64)0; /* nobody sleeps yet */
 	return 0;
 }
 

@@ -50,7 +50,9 @@ def test_thousand_clauses_that_may_fault(trace: Start) -> None:
 
 
 def test_every_clause_faults(trace: Start) -> None:
-    t = trace("int x; ERROR { @ = count(); }" + "".join("BEGIN { trace(1 / x); }" for _ in range(60)))
+    t = trace(
+        "int x; ERROR { @ = count(); }" + "".join("BEGIN { trace(1 / x); }" for _ in range(60))
+    )
     t.finish()
     assert t.data == [] and len(t.faults) == 60
     assert t.aggregations() == {1: {(): 60}}
@@ -94,7 +96,8 @@ def test_globs_with_different_clauses(watch: Watch) -> None:
 
 def test_many_attach_points(trace: Start) -> None:
     t = trace(
-        "".join(f"tick-{i + 10}ms {{ @[{i}] = count(); }}" for i in range(40)) + "tick-1s { exit(0); }"
+        "".join(f"tick-{i + 10}ms {{ @[{i}] = count(); }}" for i in range(40))
+        + "tick-1s { exit(0); }"
     ).to_exit()
     assert set(t.aggregations()[1]) == set(range(40))
 
@@ -222,7 +225,9 @@ def test_two_hundred_variables(trace: Start) -> None:
 
 @pytest.mark.parametrize("n", [10, 200])
 def test_many_arrays(trace: Start, n: int) -> None:
-    made = "".join(f'a{i}[{i}, "k{i}"] = {i}; b{i}["x"] = "{i}"; self->c{i}[{i}] = {i};' for i in range(n))
+    made = "".join(
+        f'a{i}[{i}, "k{i}"] = {i}; b{i}["x"] = "{i}"; self->c{i}[{i}] = {i};' for i in range(n)
+    )
     shown = "".join(
         f'trace(a{i}[{i}, "k{i}"]); trace(b{i}["x"]); trace(self->c{i}[{i}]); trace(a{i}[0, ""]);'
         for i in range(n)

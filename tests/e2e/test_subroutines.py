@@ -363,7 +363,9 @@ def case_nested(c: Case) -> None:
 
 
 def case_inet(c: Case) -> None:
-    a = bytes(c.rnd.choice([0, 0, 0, 1, 9, 10, 99, 100, 255, c.rnd.randint(0, 255)]) for _ in range(16))
+    a = bytes(
+        c.rnd.choice([0, 0, 0, 1, 9, 10, 99, 100, 255, c.rnd.randint(0, 255)]) for _ in range(16)
+    )
     r = c.rnd.random()
     if r < 0.1:
         a = bytes(10) + b"\xff\xff" + a[12:]
@@ -451,7 +453,9 @@ def test_broken_json(trace):
             text.insert(rnd.randint(0, len(text)), rnd.choice('{}[]",:\\ a0'))
             del text[rnd.randint(0, len(text) - 1)]
         docs.append("".join(text)[: rnd.choice([20, 100, 255])])
-        exprs.append(f"trace(json({quoted(docs[-1].encode())}, {quoted(doc.pick(rnd)[0].encode())}));")
+        exprs.append(
+            f"trace(json({quoted(docs[-1].encode())}, {quoted(doc.pick(rnd)[0].encode())}));"
+        )
     t = trace(f"BEGIN {{ {' '.join(exprs)} exit(0); }}").to_exit()
     assert all(got in doc for got, doc in zip(t.data, docs, strict=True))
 
@@ -528,7 +532,7 @@ def test_strtok_is_of_one_firing(trace):
 
 def test_strtok_where_it_is_not_always_reached(trace):
     program = (
-        "BEGIN { this->n = %d; this->t = this->n ? strtok(\"a b\", \" \") : \"-\"; trace(this->t);"
+        'BEGIN { this->n = %d; this->t = this->n ? strtok("a b", " ") : "-"; trace(this->t);'
         ' trace(strtok(NULL, " ")); exit(0); } ERROR { exit(0); }'
     )
     assert trace(program % 1).to_exit().data == ["a", "b"]
@@ -607,9 +611,7 @@ def test_copies_that_overlap(trace, text):
 
 def test_the_limit_of_copyinstr_leaves_out_the_nul(trace, text):
     at = ctypes.addressof(text)
-    got = values(
-        trace, *[f"copyinstr({at}, {n})" for n in (0, 1, 4, 400)], setup="", strsize=8
-    )
+    got = values(trace, *[f"copyinstr({at}, {n})" for n in (0, 1, 4, 400)], setup="", strsize=8)
     assert got == ["", "t", "text", "text of"]
 
 
@@ -677,7 +679,11 @@ def test_paths_of_files(trace, tmp_path):
         os.lseek(a.fileno(), 17, os.SEEK_SET)
         got = values(trace, *[f"d_path(&getf({fd})->f_path)" for fd in fds], strsize=1024)
         assert got == want
-        assert values(trace, f"getf({a.fileno()})->f_pos", "getf(1 << 20)", "getf(-1)") == [17, 0, 0]
+        assert values(trace, f"getf({a.fileno()})->f_pos", "getf(1 << 20)", "getf(-1)") == [
+            17,
+            0,
+            0,
+        ]
         for fd in (*pipe, root, memory):
             os.close(fd)
 
@@ -706,7 +712,10 @@ def test_mutexes(trace):
     calls = [f"mutex_{f}(this->m)" for f in ("owned", "owner", "type_adaptive", "type_spin")]
     assert values(trace, *calls, setup=locks("")) == [0, 0, 1, 0]
     mine = "*(uintptr_t *)&this->m->owner = (uintptr_t)curthread | 3;"
-    assert values(trace, "mutex_owner(this->m) == curthread", *calls[:1], setup=locks(mine)) == [1, 1]
+    assert values(trace, "mutex_owner(this->m) == curthread", *calls[:1], setup=locks(mine)) == [
+        1,
+        1,
+    ]
     other = "*(uintptr_t *)&this->m->owner = (uintptr_t)curthread->real_parent;"
     got = values(
         trace, "mutex_owner(this->m) == curthread->real_parent", *calls[:1], setup=locks(other)
@@ -785,7 +794,9 @@ SETUP = (
 def test_all_in_one_clause(trace, text, size):
     at = ctypes.addressof(text)
     statements = " ".join(f"trace({e});" for e in STRINGS + NUMBERS)
-    t = trace(f"BEGIN {{ {SETUP} {statements} exit(0); }}", at, strsize=size, bufsize="16m").to_exit()
+    t = trace(
+        f"BEGIN {{ {SETUP} {statements} exit(0); }}", at, strsize=size, bufsize="16m"
+    ).to_exit()
     assert t.data[: len(STRINGS)] == [
         "ello/world/../foo",
         "o/world/../foo",
@@ -837,7 +848,7 @@ def test_long_strings(trace):
         "strlen(strjoin(this->s, this->s))",
         "strlen(strchr(this->s, 'b'))",
         "strlen(cleanpath(this->s))",
-        "strlen(strtok(this->s, \"/\"))",
+        'strlen(strtok(this->s, "/"))',
         'json(strjoin("{\\"a\\":\\"", strjoin(this->s, "\\", \\"b\\": 7}")), "b")',
         setup=f"this->s = copyinstr({ctypes.addressof(big)});"
         f" this->t = copyinstr({ctypes.addressof(sub)});",

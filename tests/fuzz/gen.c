@@ -82,8 +82,8 @@ static void check_object(const struct dt_object *o)
 /* Only what no checker can know: how much the kernel takes. */
 static bool is_excuse(const char *why)
 {
-	return strstr(why, "stack of 512 bytes") || strstr(why, "too large") || strstr(why, "no memory") ||
-	       strstr(why, "type information");
+	return strstr(why, "stack of 512 bytes") || strstr(why, "too large") ||
+	       strstr(why, "no memory") || strstr(why, "type information");
 }
 
 static void generate(struct world *w, struct dt_program *p, u32 variant)
@@ -94,7 +94,8 @@ static void generate(struct world *w, struct dt_program *p, u32 variant)
 
 	opts.no_direct = variant & 1;
 	opts.temporal = !(variant & 2);
-	o = dt_generate(p->clauses.v, p->clauses.n, &w->env, &opts, &w->err, "gra"[variant % 3], &out);
+	o = dt_generate(p->clauses.v, p->clauses.n, &w->env, &opts, &w->err, "gra"[variant % 3],
+			&out);
 	if (o)
 		check_object(o);
 	else

@@ -102,12 +102,8 @@ static const struct {
 	const char *name;
 	void (*run)(struct world *w, struct dt_program *p, struct dt_str *out);
 } stages[] = {
-	{ "parse", stage_parse },
-	{ "check", stage_check },
-	{ "diag", stage_diag },
-	{ "gen", stage_gen },
-	{ "regs", stage_regs },
-	{ "asm", stage_asm },
+	{ "parse", stage_parse }, { "check", stage_check }, { "diag", stage_diag },
+	{ "gen", stage_gen },     { "regs", stage_regs },   { "asm", stage_asm },
 };
 
 static int usage(void)

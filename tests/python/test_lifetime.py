@@ -320,6 +320,7 @@ def resident() -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("PYDTRACE_SANITIZER" in os.environ, reason="a sanitizer keeps freed memory")
 def test_memory_does_not_grow(run: RunProgram) -> None:
     """Aggregations read at a high rate."""
     r = run(

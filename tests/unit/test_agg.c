@@ -494,7 +494,10 @@ static void bump(dtrace_hdl_t *h, const struct dt_aggspec *a, const void *shown,
 			w[0] = v, w[1] = 1;
 		break;
 	case DTRACEAGG_AVG: w[0]++, w[1] += v; break;
-	case DTRACEAGG_SUM: w[1] = 1; /* fall through */
+	case DTRACEAGG_SUM:
+		w[0] += v;
+		w[1] = 1;
+		break;
 	default: w[0] += v;
 	}
 	CHECK_INT(bpf_map_update_elem(h->live->fds[a->map], key, w, BPF_ANY), 0);

@@ -469,13 +469,13 @@ static void test_ksyms(void)
 static void *frames[32];
 static int nframes;
 
-__attribute__((noinline, noclone)) static void deepest(void)
+__attribute__((noinline)) static void deepest(void)
 {
 	nframes = backtrace(frames, 32);
 	__asm__ volatile("");
 }
 
-__attribute__((noinline, noclone)) static void middle(void)
+__attribute__((noinline)) static void middle(void)
 {
 	deepest();
 	__asm__ volatile("");

@@ -36,52 +36,37 @@ static u64 helper(const u64 *a, u32 n)
 static u64 alu(u8 op, u64 a, u64 b)
 {
 	switch (op) {
-	case BPF_ADD:
-		return a + b;
-	case BPF_SUB:
-		return a - b;
-	case BPF_MUL:
-		return a * b;
-	case BPF_DIV:
-		return b ? a / b : 0;
-	case BPF_MOD:
-		return b ? a % b : a;
-	case BPF_AND:
-		return a & b;
-	case BPF_OR:
-		return a | b;
-	case BPF_XOR:
-		return a ^ b;
-	case BPF_LSH:
-		return a << (b & 63);
-	case BPF_RSH:
-		return a >> (b & 63);
-	case BPF_ARSH:
-		return (u64)((s64)a >> (b & 63));
-	default:
-		return b;
+	case BPF_ADD: return a + b;
+	case BPF_SUB: return a - b;
+	case BPF_MUL: return a * b;
+	case BPF_DIV: return b ? a / b : 0;
+	case BPF_MOD: return b ? a % b : a;
+	case BPF_AND: return a & b;
+	case BPF_OR: return a | b;
+	case BPF_XOR: return a ^ b;
+	case BPF_LSH: return a << (b & 63);
+	case BPF_RSH: return a >> (b & 63);
+	case BPF_ARSH: return (u64)((s64)a >> (b & 63));
+	default: return b;
 	}
 }
 
 static bool holds(u8 cond, u64 a, u64 b)
 {
 	switch (cond) {
-	case BPF_JEQ:
-		return a == b;
-	case BPF_JNE:
-		return a != b;
-	case BPF_JGT:
-		return a > b;
-	case BPF_JSLT:
-		return (s64)a < (s64)b;
-	default:
-		return (s64)a >= (s64)b;
+	case BPF_JEQ: return a == b;
+	case BPF_JNE: return a != b;
+	case BPF_JGT: return a > b;
+	case BPF_JSLT: return (s64)a < (s64)b;
+	default: return (s64)a >= (s64)b;
 	}
 }
 
-static const u8 ir_alu[] = { [IR_ADD] = BPF_ADD, [IR_SUB] = BPF_SUB, [IR_MUL] = BPF_MUL,  [IR_DIV] = BPF_DIV,
-			     [IR_MOD] = BPF_MOD, [IR_AND] = BPF_AND, [IR_OR] = BPF_OR,	  [IR_XOR] = BPF_XOR,
-			     [IR_SHL] = BPF_LSH, [IR_SHR] = BPF_RSH, [IR_SAR] = BPF_ARSH };
+static const u8 ir_alu[] = {
+	[IR_ADD] = BPF_ADD, [IR_SUB] = BPF_SUB, [IR_MUL] = BPF_MUL, [IR_DIV] = BPF_DIV,
+	[IR_MOD] = BPF_MOD, [IR_AND] = BPF_AND, [IR_OR] = BPF_OR,   [IR_XOR] = BPF_XOR,
+	[IR_SHL] = BPF_LSH, [IR_SHR] = BPF_RSH, [IR_SAR] = BPF_ARSH
+};
 
 static u64 run_ir(const struct ir_func *f, const u64 *args)
 {
@@ -101,24 +86,12 @@ static u64 run_ir(const struct ir_func *f, const u64 *args)
 			for (u32 j = 0; j < i->nargs; j++)
 				r[i->args[j].r] = args[j];
 			break;
-		case IR_MOVI:
-			r[i->d] = (u64)i->imm;
-			break;
-		case IR_MOV:
-			r[i->d] = r[i->a];
-			break;
-		case IR_NEG:
-			r[i->d] = -r[i->a];
-			break;
-		case IR_ZEXT32:
-			r[i->d] = (u32)r[i->a];
-			break;
-		case IR_ST:
-			memcpy(mem + SLOT_BYTES + i->off, &b, 8);
-			break;
-		case IR_LD:
-			memcpy(&r[i->d], mem + SLOT_BYTES + i->off, 8);
-			break;
+		case IR_MOVI: r[i->d] = (u64)i->imm; break;
+		case IR_MOV: r[i->d] = r[i->a]; break;
+		case IR_NEG: r[i->d] = -r[i->a]; break;
+		case IR_ZEXT32: r[i->d] = (u32)r[i->a]; break;
+		case IR_ST: memcpy(mem + SLOT_BYTES + i->off, &b, 8); break;
+		case IR_LD: memcpy(&r[i->d], mem + SLOT_BYTES + i->off, 8); break;
 		case IR_JCC:
 			if (holds(i->cond, r[i->a], b))
 				while (f->v[k].op != IR_LABEL || f->v[k].label != i->label)
@@ -126,16 +99,16 @@ static u64 run_ir(const struct ir_func *f, const u64 *args)
 			break;
 		case IR_CALL:
 			for (u32 j = 0; j < i->nargs; j++)
-				a[j] = i->args[j].kind == IR_A_IMM ? (u64)i->args[j].imm :
-								     r[i->args[j].r] + (u64)i->args[j].imm;
+				a[j] = i->args[j].kind == IR_A_IMM ?
+					       (u64)i->args[j].imm :
+					       r[i->args[j].r] + (u64)i->args[j].imm;
 			r[i->d] = helper(a, i->nargs);
 			break;
 		case IR_RET:
 			out = i->a ? r[i->a] : (u64)i->imm;
 			k = f->n;
 			break;
-		default:
-			break;
+		default: break;
 		}
 	}
 	free(r);
@@ -170,9 +143,7 @@ static u64 run_bpf(const struct dt_progspec *p, const u64 *args, const u32 *narg
 			CHECK(i->src_reg == 10);
 			memcpy(d, mem + 512 + i->off, 8);
 			break;
-		case BPF_STX:
-			memcpy(mem + 512 + i->off, &r[i->src_reg], 8);
-			break;
+		case BPF_STX: memcpy(mem + 512 + i->off, &r[i->src_reg], 8); break;
 		case BPF_ST: {
 			u64 v = (u64)(s64)i->imm;
 
@@ -205,16 +176,14 @@ static vreg any(struct ir_func *f, u32 live)
 static s64 constant(void)
 {
 	switch (rnd() % 4) {
-	case 0:
-		return (s64)rnd();
-	case 1:
-		return (s64)(rnd() & 0xffffffff);
-	default:
-		return (s64)(rnd() % 64);
+	case 0: return (s64)rnd();
+	case 1: return (s64)(rnd() & 0xffffffff);
+	default: return (s64)(rnd() % 64);
 	}
 }
 
-static void random_insn(struct ir_prog *p, struct ir_func *f, u32 live, s32 slot, u32 *skip, u32 *nskip)
+static void random_insn(struct ir_prog *p, struct ir_func *f, u32 live, s32 slot, u32 *skip,
+			u32 *nskip)
 {
 	static const u8 conds[] = { BPF_JEQ, BPF_JNE, BPF_JGT, BPF_JSLT, BPF_JSGE };
 	u32 what = rnd() % 20;
@@ -228,8 +197,9 @@ static void random_insn(struct ir_prog *p, struct ir_func *f, u32 live, s32 slot
 		if (rnd() % 3)
 			i->b = any(f, live);
 		else
-			i->imm = i->op >= IR_SHL || i->op == IR_DIV || i->op == IR_MOD ? 1 + (s64)(rnd() % 62) :
-											constant();
+			i->imm = i->op >= IR_SHL || i->op == IR_DIV || i->op == IR_MOD ?
+					 1 + (s64)(rnd() % 62) :
+					 constant();
 	} else if (what < 14) {
 		i = ir_emit(p, f, rnd() % 2 ? IR_MOV : IR_NEG);
 		i->a = any(f, live);
@@ -335,8 +305,8 @@ static void one(u64 n, u32 length, u32 live)
 	u64 got = run_bpf(&spec, args, nargs);
 
 	if (got != want)
-		fprintf(stderr, "function %llu (%u instructions, %u values) differs\n", (unsigned long long)n, length,
-			live);
+		fprintf(stderr, "function %llu (%u instructions, %u values) differs\n",
+			(unsigned long long)n, length, live);
 	CHECK(got == want);
 	dt_arena_fini(&a);
 }
