@@ -45,7 +45,7 @@ static void report_pending(struct dt_compile *c)
 {
 	const struct dt_pending *p;
 
-	for (p = c->pending.v; p < c->pending.v + c->pending.n && !c->env->allow_pending; p++)
+	for (p = c->pending.v; c->pending.n-- && !c->env->allow_pending; p++)
 		dt_err(c, D_UNKNOWN, p->loc, "%s( ) is not supported yet", p->what);
 }
 

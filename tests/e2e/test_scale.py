@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import PATIENCE, Trace, Workload
+from conftest import PATIENCE, Trace
 
 import dtrace
 
