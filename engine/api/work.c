@@ -14,6 +14,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,6 +61,12 @@ static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o)
 	return -1;
 }
 
+/* Plainer code is no smaller. */
+static bool is_too_large(const char *log)
+{
+	return strstr(log, "program is too large") || strstr(log, "too complex") || strstr(log, "reached the limit");
+}
+
 /* Every supported kernel has what the fast code needs; one that refuses it gets plainer code, made from what
  * it says it has. */
 static int load(dtrace_hdl_t *h)
@@ -70,7 +77,7 @@ static int load(dtrace_hdl_t *h)
 	o = genopts(h);
 	if (generate_and_load(h, &o) == 0)
 		return 0;
-	if (h->err.code != EDT_BPF || !h->verifier_log)
+	if (h->err.code != EDT_BPF || !h->verifier_log || is_too_large(h->verifier_log))
 		return -1;
 	o.no_direct = true;
 	o.has_task_btf = dt_feature(h, DT_FEAT_TASK_BTF);

@@ -16,6 +16,16 @@ static u32 cap(const struct gen *g, u32 n)
 	return n && n < g->strsize ? n : g->strsize;
 }
 
+/* Places for strings come in few sizes, so that there are few loops over them (rt.c) in a program. */
+static u32 padded(const struct gen *g, u32 bound)
+{
+	u32 n = 16;
+
+	while (n < bound)
+		n *= 2;
+	return cap(g, n);
+}
+
 /* ---- names of the firing probe ---------------------------------------------------------------------- */
 
 static const char *probe_text(const struct dt_probe *p, int id)
@@ -53,10 +63,11 @@ static struct sval literal(struct gen *g, const char *s, u32 len)
 {
 	if (len > g->strsize - 1)
 		len = g->strsize - 1;
-	char *copy = dt_arena_strndup(g->arena, s, len);
-	u32 off = g_rodata(g, copy, len + 1, 8);
+	u32 bound = padded(g, len + 1);
+	char *copy = dt_arena_alloc(g->arena, bound);
 
-	return (struct sval){ g_rodata_mem(g, off), len + 1, copy, len };
+	memcpy(copy, s, len);
+	return (struct sval){ g_rodata_mem(g, g_rodata(g, copy, bound, 8)), bound, copy, len };
 }
 
 static struct sval probe_string(struct gen *g, const struct dt_node *n)
@@ -191,7 +202,8 @@ static struct sval join(struct gen *g, const struct dt_node *n)
 	s1 = subr_str_arg(g, n, 0);
 	if (!right_first)
 		s2 = subr_str_arg(g, n, 1);
-	struct mem t = g_tmp(g, b1 + b2);
+	u32 bound = padded(g, cap(g, b1 + b2 - 1));
+	struct mem t = g_tmp(g, DT_MAX(b1 + b2, bound));
 	vreg len = g_at_most(g, g_copy_len(g, t, b1, s1.m), b1 - 1);
 	struct mem rest = { e_alu(g, IR_ADD, e_addr(g, t), len), 0 };
 
@@ -287,7 +299,7 @@ static struct sval str(struct gen *g, const struct dt_node *n)
 	if (n->op == N_CALL && n->subr && n->subr->id == DT_S_STRJOIN)
 		return join(g, n);
 	if (into) {
-		u32 bound = g_str_bound(g, n);
+		u32 bound = padded(g, g_str_bound(g, n));
 		struct mem t = g_tmp(g, bound);
 
 		into(g, n, t, bound);

@@ -230,7 +230,7 @@ static void body_table(struct gen *g, const struct rt_body *b, u32 bound, u32 un
 /* The table of a constant, made now. */
 static struct mem constant_table(struct gen *g, struct sval sub)
 {
-	u32 size = entry_size(sub.bound), n = sub.litlen + 1, k = 0;
+	u32 size = entry_size(sub.bound), n = sub.bound, k = 0;
 	u32 *t = dt_arena_alloc(g->arena, n * sizeof(*t));
 	u8 *bytes = dt_arena_alloc(g->arena, (size_t)n * size);
 

@@ -43,10 +43,11 @@ void dt_pend(struct dt_compile *c, struct dt_loc loc, const char *what)
 
 static void report_pending(struct dt_compile *c)
 {
-	const struct dt_pending *p;
+	u32 i;
 
-	for (p = c->pending.v; c->pending.n-- && !c->env->allow_pending; p++)
-		dt_err(c, D_UNKNOWN, p->loc, "%s( ) is not supported yet", p->what);
+	for (i = 0; i < c->pending.n && !c->env->allow_pending; i++)
+		dt_err(c, D_UNKNOWN, c->pending.v[i].loc, "%s( ) is not supported yet",
+		       c->pending.v[i].what);
 }
 
 const char *dt_tstr(struct dt_compile *c, const struct dt_type *t)

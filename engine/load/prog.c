@@ -134,12 +134,18 @@ static int fail_refused(dtrace_hdl_t *h, const struct dt_progspec *p, int err)
 		       p->ninsns, dt_errstr(err));
 }
 
+/* Newer kernels drop the start of a log that does not fit, older ones its end, where the verdict is. */
+static bool log_has_end(const char *log)
+{
+	return strstr(log, "\nprocessed ") != NULL;
+}
+
 /* Load once more to hear why not.  A log that does not fit is asked for with more room; should the kernel
  * change its mind and take the program, its descriptor is given. */
 static int load_with_log(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt_bpf_prog *b)
 {
 	u32 size = (u32)DT_MIN(DT_MAX(dt_opt(h, DT_OPT_BPFLOGSIZE), 4096), (s64)LOG_MAX);
-	int fd = -1, err;
+	int fd, err;
 
 	for (;; size *= 2) {
 		char *log = realloc(h->verifier_log, size);
@@ -151,11 +157,11 @@ static int load_with_log(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt
 		b->log = log;
 		b->logsize = size;
 		fd = dt_bpf_prog_load(b);
-		if (fd >= 0 || errno != ENOSPC || size > LOG_MAX / 2)
+		err = errno;
+		log[size - 1] = '\0';
+		if (fd >= 0 || err != ENOSPC || size > LOG_MAX / 2 || log_has_end(log))
 			break;
 	}
-	err = errno;
-	h->verifier_log[size - 1] = '\0';
 	return fd >= 0 ? fd : fail_refused(h, p, err);
 }
 

@@ -17,6 +17,7 @@ Watch = Callable[..., Trace]
 
 pytestmark = pytest.mark.kernel
 
+SLOW = PATIENCE > 100  # an emulated kernel
 LONG = 65536
 TEXT = "".join(chr(97 + i % 26) for i in range(3000))  # as long as a literal may well be
 
@@ -31,7 +32,7 @@ def in_int(v: int) -> int:
 def test_thousand_clauses(trace: Start) -> None:
     start = time.monotonic()
     t = trace("int x;" + "".join(f"BEGIN /x == {i}/ {{ x++; trace(x); }}\n" for i in range(1000)))
-    assert time.monotonic() - start < (PATIENCE if PATIENCE > 100 else 3)
+    assert time.monotonic() - start < (PATIENCE if SLOW else 3)
     assert t.finish().data == list(range(1, 1001))
 
 
@@ -44,9 +45,10 @@ def test_thousand_clauses_on_a_system_call(watch: Watch) -> None:
 
 
 def test_thousand_clauses_that_may_fault(trace: Start) -> None:
-    clauses = "".join(f"BEGIN {{ trace({i} / x); }}\n" for i in range(1000))
+    n = 200 if SLOW else 1000
+    clauses = "".join(f"BEGIN {{ trace({i} / x); }}\n" for i in range(n))
     t = trace("int x; BEGIN { x = 1; } ERROR { @ = count(); }" + clauses)
-    assert t.finish().data == list(range(1000))
+    assert t.finish().data == list(range(n))
 
 
 def test_every_clause_faults(trace: Start) -> None:
@@ -176,12 +178,12 @@ def test_long_conditions(trace: Start) -> None:
 
 def test_long_clause(trace: Start) -> None:
     """Longer than a jump of the machine reaches."""
-    body = "".join(f"z[{i}] = {i} + x;" for i in range(1500))
+    body = "".join(f"z[{i}] = z[{i // 2}] / x + {i - i // 2};" for i in range(1500))
     t = trace(
-        f"int z[int]; BEGIN {{ x = 1; }} BEGIN /x == 2/ {{ {body} trace(0); }}"
+        f"int z[1500]; BEGIN {{ x = 1; }} BEGIN /x == 2/ {{ {body} trace(0); }}"
         f"BEGIN /x == 1/ {{ {body} trace(z[1499]); }}"
     )
-    assert t.finish().data == [1500]
+    assert t.finish().data == [1499]
 
 
 def test_thousand_actions(trace: Start) -> None:
@@ -191,10 +193,10 @@ def test_thousand_actions(trace: Start) -> None:
 
 def test_comparisons_of_strings(trace: Start) -> None:
     """Each takes some stack, and gives it back."""
-    each = "".join(f'trace(a < b ? {i} : -1); trace(strjoin(a, "x") == b);' for i in range(40))
-    whole = " + ".join(f"(a == b ? 1 : {i})" for i in range(60))
+    each = "".join(f'trace(a < b ? {i} : -1); trace(strjoin(a, "x") == b);' for i in range(20))
+    whole = " + ".join(f"(a == b ? 1 : {i})" for i in range(30))
     t = trace(f'BEGIN {{ a = "abc"; b = "abd"; {each} trace({whole}); }}').finish()
-    assert t.data == [v for i in range(40) for v in (i, 0)] + [sum(range(60))]
+    assert t.data == [v for i in range(20) for v in (i, 0)] + [sum(range(30))]
 
 
 def test_every_subroutine(trace: Start) -> None:
@@ -366,6 +368,8 @@ def test_stack_limit() -> None:
 
 def test_instruction_limit() -> None:
     """The verifier follows the ERROR clauses once for each clause that may fault."""
+    if SLOW:
+        pytest.skip("takes minutes here")
     errors = "".join("ERROR { trace(arg1); @[arg2] = count(); trace(arg3); }\n" for _ in range(40))
     faults = "".join(f"BEGIN {{ trace({i} / x); }}\n" for i in range(1000))
     message = refused(f"int x;\n{errors}BEGIN {{ x = 1; }}\n{faults}")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""D's subroutines: random arguments against functions written in Python, and cases picked by hand.
+"""D's subroutines: random arguments against functions written in Python, and picked cases.
 
-Arguments are constants or variables at random, since these take different ways through the compiler.
+Arguments are constants or variables at random: these take different ways through the compiler.
 
-PYDTRACE_SUBR_CASES sets how many calls a run compares, PYDTRACE_SUBR_SEED where it begins; a failure
-names the seed.
+PYDTRACE_SUBR_CASES sets how many calls a run compares, PYDTRACE_SUBR_SEED where it begins; a
+failure names the seed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CASES = int(os.environ.get("PYDTRACE_SUBR_CASES", "4000" if PATIENCE < 100 else 
 PER_PROGRAM = 100
 PER_CLAUSE = 10
 
-# ---- D text ----------------------------------------------------------------------------------------
+# ---- D text ------------------------------------------------------------------------------------
 
 
 def quoted(s: bytes) -> str:
@@ -83,7 +83,7 @@ class Case:
         return " ".join(self.before + self.traces)
 
 
-# ---- random strings -----------------------------------------------------------------------------------
+# ---- random strings ----------------------------------------------------------------------------
 
 
 def some_length(rnd: random.Random, size: int) -> int:
@@ -121,7 +121,7 @@ def some_number(rnd: random.Random, near: int) -> int:
     return rnd.getrandbits(64) - 2**63
 
 
-# ---- the functions, each by its meaning ------------------------------------------------------------------
+# ---- the functions, each by its meaning --------------------------------------------------------
 
 
 def perl_index(s: bytes, t: bytes, pos: int = 0) -> int:
@@ -204,7 +204,7 @@ def inet_ntoa6(packed: bytes) -> bytes:
     return text.rpartition(b":")[2] if b"." in text else text
 
 
-# ---- JSON: documents with the text of each value -------------------------------------------------------------
+# ---- JSON: documents with the text of each value -----------------------------------------------
 
 
 class Json:
@@ -257,7 +257,7 @@ def sp(rnd: random.Random) -> str:
     return rnd.choice(["", "", "", " ", "\\n", " \\t"]).encode().decode("unicode_escape")
 
 
-# ---- a case of each kind -----------------------------------------------------------------------------------
+# ---- a case of each kind -----------------------------------------------------------------------
 
 
 def case_index(c: Case, name: str = "index", fn: Callable[..., int] = perl_index) -> None:
@@ -363,9 +363,8 @@ def case_nested(c: Case) -> None:
 
 
 def case_inet(c: Case) -> None:
-    a = bytes(
-        c.rnd.choice([0, 0, 0, 1, 9, 10, 99, 100, 255, c.rnd.randint(0, 255)]) for _ in range(16)
-    )
+    some = [0, 0, 0, 1, 9, 10, 99, 100, 255]
+    a = bytes(c.rnd.choice([*some, c.rnd.randint(0, 255)]) for _ in range(16))
     r = c.rnd.random()
     if r < 0.1:
         a = bytes(10) + b"\xff\xff" + a[12:]
@@ -448,19 +447,18 @@ def test_broken_json(trace):
         doc = Json(rnd, 3)
         if not doc.parts:
             continue
-        text = list(doc.text)
+        wrong = list(doc.text)
         for _ in range(rnd.randint(1, 3)):
-            text.insert(rnd.randint(0, len(text)), rnd.choice('{}[]",:\\ a0'))
-            del text[rnd.randint(0, len(text) - 1)]
-        docs.append("".join(text)[: rnd.choice([20, 100, 255])])
-        exprs.append(
-            f"trace(json({quoted(docs[-1].encode())}, {quoted(doc.pick(rnd)[0].encode())}));"
-        )
+            wrong.insert(rnd.randint(0, len(wrong)), rnd.choice('{}[]",:\\ a0'))
+            del wrong[rnd.randint(0, len(wrong) - 1)]
+        docs.append("".join(wrong)[: rnd.choice([20, 100, 255])])
+        text, path = quoted(docs[-1].encode()), quoted(doc.pick(rnd)[0].encode())
+        exprs.append(f"trace(json({text}, {path}));")
     t = trace(f"BEGIN {{ {' '.join(exprs)} exit(0); }}").to_exit()
     assert all(got in doc for got, doc in zip(t.data, docs, strict=True))
 
 
-# ---- values by hand -------------------------------------------------------------------------------------
+# ---- values by hand ----------------------------------------------------------------------------
 
 
 def values(trace: Start, *exprs: str, setup: str = "", **options: Any) -> list[Any]:
@@ -562,7 +560,7 @@ def test_rand_is_random(trace):
     assert len(set(got)) > 15 and all(-(2**31) <= v < 2**31 for v in got)
 
 
-# ---- memory ------------------------------------------------------------------------------------------------
+# ---- memory ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -657,7 +655,7 @@ def test_text_without_an_end(trace, text):
     assert got == [4, "TEXT", 3, 7, 7]
 
 
-# ---- the kernel's structures ---------------------------------------------------------------------------------
+# ---- the kernel's structures -------------------------------------------------------------------
 
 
 def test_paths_of_files(trace, tmp_path):
@@ -679,11 +677,8 @@ def test_paths_of_files(trace, tmp_path):
         os.lseek(a.fileno(), 17, os.SEEK_SET)
         got = values(trace, *[f"d_path(&getf({fd})->f_path)" for fd in fds], strsize=1024)
         assert got == want
-        assert values(trace, f"getf({a.fileno()})->f_pos", "getf(1 << 20)", "getf(-1)") == [
-            17,
-            0,
-            0,
-        ]
+        got = values(trace, f"getf({a.fileno()})->f_pos", "getf(1 << 20)", "getf(-1)")
+        assert got == [17, 0, 0]
         for fd in (*pipe, root, memory):
             os.close(fd)
 
@@ -712,10 +707,8 @@ def test_mutexes(trace):
     calls = [f"mutex_{f}(this->m)" for f in ("owned", "owner", "type_adaptive", "type_spin")]
     assert values(trace, *calls, setup=locks("")) == [0, 0, 1, 0]
     mine = "*(uintptr_t *)&this->m->owner = (uintptr_t)curthread | 3;"
-    assert values(trace, "mutex_owner(this->m) == curthread", *calls[:1], setup=locks(mine)) == [
-        1,
-        1,
-    ]
+    got = values(trace, "mutex_owner(this->m) == curthread", *calls[:1], setup=locks(mine))
+    assert got == [1, 1]
     other = "*(uintptr_t *)&this->m->owner = (uintptr_t)curthread->real_parent;"
     got = values(
         trace, "mutex_owner(this->m) == curthread->real_parent", *calls[:1], setup=locks(other)
@@ -745,7 +738,7 @@ def test_other_memory_is_no_lock(trace):
         trace("BEGIN { trace(rw_read_held(curthread)); }")
 
 
-# ---- all of them in one clause -----------------------------------------------------------------------------------
+# ---- all of them in one clause -----------------------------------------------------------------
 
 STRINGS = [
     "substr(this->s, 1)",
@@ -784,7 +777,8 @@ NUMBERS = [
     "rw_write_held(&curthread->mm->mmap_lock)",
 ]
 SETUP = (
-    'this->s = "hello/world/../foo"; this->t = "o"; this->n = 2; this->j = "{\\"a\\": [1, {\\"b\\": 2}]}";'
+    'this->s = "hello/world/../foo"; this->t = "o"; this->n = 2;'
+    ' this->j = "{\\"a\\": [1, {\\"b\\": 2}]}";'
     ' this->p = "a[1].b"; this->a = (char *)alloca(32); copyinto($1, this->n, this->a);'
     " bcopy(this->a, this->a + 2, this->n);"
 )
@@ -793,10 +787,8 @@ SETUP = (
 @pytest.mark.parametrize("size", [256, 65536])
 def test_all_in_one_clause(trace, text, size):
     at = ctypes.addressof(text)
-    statements = " ".join(f"trace({e});" for e in STRINGS + NUMBERS)
-    t = trace(
-        f"BEGIN {{ {SETUP} {statements} exit(0); }}", at, strsize=size, bufsize="16m"
-    ).to_exit()
+    program = f"BEGIN {{ {SETUP} {' '.join(f'trace({e});' for e in STRINGS + NUMBERS)} exit(0); }}"
+    t = trace(program, at, strsize=size, bufsize="16m").to_exit()
     assert t.data[: len(STRINGS)] == [
         "ello/world/../foo",
         "o/world/../foo",
@@ -825,12 +817,39 @@ def test_all_in_one_clause(trace, text, size):
 @pytest.mark.parametrize("size", [256, 65536])
 def test_all_in_one_statement(trace, text, size):
     exprs = STRINGS + [f"lltostr((long){e})" for e in NUMBERS]
-    # fmt: off
-    text_of = f"printf(\"{'%s ' * len(exprs)}\", {', '.join(exprs)});"
-    # fmt: on
+    form = "%s " * len(exprs)
+    program = f'BEGIN {{ {SETUP} printf("{form}", {", ".join(exprs)}); exit(0); }}'
     at = ctypes.addressof(text)
-    t = trace(f"BEGIN {{ {SETUP} {text_of} exit(0); }}", at, strsize=size, bufsize="16m").to_exit()
+    t = trace(program, at, strsize=size, bufsize="16m").to_exit()
     assert t.data[0].startswith("ello/world/../foo o/world/../foo o ")
+
+
+def test_in_error_clauses(trace):
+    t = trace(
+        "BEGIN { trace(*(int *)0); }"
+        ' ERROR { trace(strtok(strjoin("a,", lltostr(arg4)), ",")); trace(strtok(NULL, ","));'
+        ' trace(json("[7]", "0")); exit(0); }'
+    ).to_exit()
+    assert t.data == ["a", "1", "7"]
+
+
+def test_in_timers(trace):
+    t = trace(
+        'profile-200 { trace(index(strjoin(execname, "!"), "!") > 0); trace(json("[7]", "0"));'
+        ' trace(strtok("a b", " ")); trace(strtok(NULL, " ")); trace(getf(1 << 20));'
+        " exit(0); }"
+    ).to_exit()
+    assert t.data[:5] == [1, "7", "a", "b", 0]
+
+
+def test_in_predicates_and_keys(watch):
+    t = watch(
+        'syscall::openat:entry /pid == $1 && strtok(copyinstr(arg1), "/") == "no"/'
+        ' { @[strtok(copyinstr(arg1), "/"), basename(copyinstr(arg1))] = count(); }',
+        ("open", 3, "/no/such/file"),
+        ("open", 2, "/other/file"),
+    )
+    assert t.aggregations() == {1: {("no", "file"): 3}}
 
 
 def test_long_strings(trace):

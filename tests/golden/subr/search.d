@@ -1,0 +1,4 @@
+BEGIN
+{
+	a = index(copyinstr(arg0), "aab");
+}
