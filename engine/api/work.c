@@ -64,7 +64,8 @@ static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o)
 /* Plainer code is no smaller. */
 static bool is_too_large(const char *log)
 {
-	return strstr(log, "program is too large") || strstr(log, "too complex") || strstr(log, "reached the limit");
+	return strstr(log, "program is too large") || strstr(log, "too complex") ||
+	       strstr(log, "reached the limit");
 }
 
 /* Every supported kernel has what the fast code needs; one that refuses it gets plainer code, made from what

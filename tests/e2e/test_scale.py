@@ -366,6 +366,7 @@ def test_stack_limit() -> None:
     assert "stack of 512 bytes" in message
 
 
+@pytest.mark.slow
 def test_instruction_limit() -> None:
     """The verifier follows the ERROR clauses once for each clause that may fault."""
     if SLOW:

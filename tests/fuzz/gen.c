@@ -15,6 +15,29 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Making a world takes longer than most compilations.  A program that fails leaves nothing in it; after one that does
+ * not, and now and then, it is made anew. */
+static struct world world;
+static int uses;
+
+static struct world *begin(const char *text)
+{
+	if (!uses && world_init(&world))
+		abort();
+	uses++;
+	world_begin(&world, text);
+	return &world;
+}
+
+static void end(bool published)
+{
+	world_end(&world);
+	if (!published && uses < 100)
+		return;
+	world_fini(&world);
+	uses = 0;
+}
+
 static void must(bool ok, const char *what)
 {
 	if (ok)
@@ -104,24 +127,27 @@ static void generate(struct world *w, struct dt_program *p, u32 variant)
 	dt_str_fini(&out);
 }
 
+static void compile(const char *text, size_t size)
+{
+	struct world *w = begin(text);
+	struct dt_program *p = dt_program_new(&w->env, NULL, text, size, DTRACE_PROBESPEC_NAME);
+	bool ok = p && dt_program_compile(p, DT_STAGE_CHECK) == 0;
+
+	for (u32 k = 0; ok && k < 3; k++)
+		generate(w, p, k);
+	dt_program_free(p);
+	end(ok);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
-	struct dt_program *p = NULL;
-	struct world w;
 
 	if (!text)
 		return 0;
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (!world_init(&w, text)) {
-		p = dt_program_new(&w.env, NULL, text, size, DTRACE_PROBESPEC_NAME);
-		if (p && dt_program_compile(p, DT_STAGE_CHECK) == 0)
-			for (u32 k = 0; k < 3; k++)
-				generate(&w, p, k);
-		dt_program_free(p);
-		world_fini(&w);
-	}
+	compile(text, size);
 	free(text);
 	return 0;
 }

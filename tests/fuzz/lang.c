@@ -12,17 +12,40 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Making a world takes longer than most compilations.  A program that fails leaves nothing in it; after one that does
+ * not, and now and then, it is made anew. */
+static struct world world;
+static int uses;
+
+static struct world *begin(const char *text)
+{
+	if (!uses && world_init(&world))
+		abort();
+	uses++;
+	world_begin(&world, text);
+	return &world;
+}
+
+static void end(bool published)
+{
+	world_end(&world);
+	if (!published && uses < 100)
+		return;
+	world_fini(&world);
+	uses = 0;
+}
+
 static void compile(const char *text, size_t size, enum dt_stage upto)
 {
+	struct world *w = begin(text);
 	struct dt_str out = { 0 };
 	struct dt_program *p;
-	struct world w;
+	bool ok;
 
-	if (world_init(&w, text))
-		return;
-	w.env.allow_pending = true;
-	p = dt_program_new(&w.env, NULL, text, size, DTRACE_PROBESPEC_NAME);
-	if (p && dt_program_compile(p, upto) == 0)
+	w->env.allow_pending = true;
+	p = dt_program_new(&w->env, NULL, text, size, DTRACE_PROBESPEC_NAME);
+	ok = p && dt_program_compile(p, upto) == 0;
+	if (ok)
 		dt_program_dump(p, &out);
 	else if (p && !p->diags.list.n && !p->out_of_memory)
 		__builtin_trap(); /* refused without a reason */
@@ -31,8 +54,8 @@ static void compile(const char *text, size_t size, enum dt_stage upto)
 		dt_diag_oneline(&p->diags.list.v[i], true, &out);
 	}
 	dt_program_free(p);
-	world_fini(&w);
 	dt_str_fini(&out);
+	end(ok);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -126,7 +126,8 @@ static int run(size_t stage, const char *path)
 
 	if (read_file(path, &text)) {
 		fprintf(stderr, "dt-golden: cannot read %s\n", path);
-	} else if (!world_init(&w, dt_str_cstr(&text))) {
+	} else if (!world_init(&w)) {
+		world_begin(&w, dt_str_cstr(&text));
 		p = dt_program_new(&w.env, path, dt_str_cstr(&text), text.len, DTRACE_PROBESPEC_NAME);
 		if (p) {
 			stages[stage].run(&w, p, &out);
@@ -135,6 +136,7 @@ static int run(size_t stage, const char *path)
 		}
 	}
 	dt_program_free(p);
+	world_end(&w);
 	world_fini(&w);
 	dt_str_fini(&text);
 	dt_str_fini(&out);

@@ -64,14 +64,26 @@ static void set_args(struct world *w, const char *text)
 		w->argv[w->env.argc++] = word;
 }
 
-int world_init(struct world *w, const char *text)
+int world_init(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
 	if (dt_types_init(&w->types, NULL))
 		return -1;
 	if (dt_probes_init(&w->probes, &w->err))
 		return -1;
+	return 0;
+}
+
+void world_fini(struct world *w)
+{
+	dt_probes_fini(&w->probes);
+	dt_types_fini(&w->types);
+}
+
+void world_begin(struct world *w, const char *text)
+{
 	dt_symtab_init(&w->syms);
+	w->err = (struct dt_error){ 0 };
 	w->env = (struct dt_env){ .types = &w->types, .probes = &w->probes, .syms = &w->syms };
 	w->env.arg = w;
 	w->env.ksym = find_symbol;
@@ -83,15 +95,13 @@ int world_init(struct world *w, const char *text)
 	w->env.sid = 100;
 	w->env.strsize = 256;
 	set_args(w, text);
-	return 0;
 }
 
-void world_fini(struct world *w)
+void world_end(struct world *w)
 {
 	dt_symtab_fini(&w->syms);
-	dt_probes_fini(&w->probes);
-	dt_types_fini(&w->types);
 	free(w->args_line);
+	w->args_line = NULL;
 }
 
 const struct dt_genopts *world_genopts(struct world *w)

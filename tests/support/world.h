@@ -22,9 +22,11 @@ struct world {
 	char *args_line;
 };
 
-/* A first line "// args: one two" in text gives $1 and $2.  0, or -1. */
-int world_init(struct world *w, const char *text);
+int world_init(struct world *w); /* 0, or -1 */
 void world_fini(struct world *w);
+/* A program's names and arguments: a first line "// args: one two" in text gives $1 and $2. */
+void world_begin(struct world *w, const char *text);
+void world_end(struct world *w);
 /* Options of the generator, after the program was compiled: it may have set some. */
 const struct dt_genopts *world_genopts(struct world *w);
 
