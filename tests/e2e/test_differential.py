@@ -24,7 +24,7 @@ from conftest import PATIENCE, Trace, clean_env
 
 Start = Callable[..., Trace]
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 SEED = int(os.environ.get("PYDTRACE_DIFF_SEED", "20261123"))
 EXPRESSIONS = int(os.environ.get("PYDTRACE_DIFF_EXPRS", "2400" if PATIENCE < 100 else "600"))

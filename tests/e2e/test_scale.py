@@ -15,7 +15,7 @@ import dtrace
 Start = Callable[..., Trace]
 Watch = Callable[..., Trace]
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 SLOW = PATIENCE > 100  # an emulated kernel
 LONG = 65536

@@ -25,7 +25,7 @@ import dtrace
 
 Start = Callable[..., Trace]
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 SEED = int(os.environ.get("PYDTRACE_SUBR_SEED", "20261123"))
 CASES = int(os.environ.get("PYDTRACE_SUBR_CASES", "4000" if PATIENCE < 100 else "800"))
