@@ -131,6 +131,7 @@ static void gen_list(struct gen *g, const struct dt_stmt *s)
 		g->tmp = g->keep;
 		g->f->frame = frame;
 		g->action++;
+		g->loops = g_loops(s);
 		g->prog->loc = s->loc;
 		if (splits) {
 			if (g->seg && g->seg != outer)
@@ -158,6 +159,7 @@ static void begin_clause(struct gen *g, const struct at_clause *ac)
 	g->clause_may_exit = stmts_exit(ac->clause->stmts);
 	g->seg = NULL;
 	g->ring = 0;
+	g->loops = false;
 	g->keep = g->tmp = g->scratch_base + g->this_size;
 	g->end_label = ir_label(g->f);
 	g->fault_label = ir_label(g->f);

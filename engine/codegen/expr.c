@@ -757,6 +757,44 @@ static vreg (*const gens[N_NOPS])(struct gen *g, const struct dt_node *n) = {
 	[N_POSTDEC] = gen_step,  [N_COMMA] = gen_comma,     [N_CAST] = gen_cast,
 };
 
+/* A value that is one of several constants. */
+static bool is_choice(const struct dt_node *n)
+{
+	switch (n->op) {
+	case N_COND:
+	case N_LOGNOT:
+	case N_LT:
+	case N_LE:
+	case N_GT:
+	case N_GE:
+	case N_EQ:
+	case N_NE:
+	case N_LAND:
+	case N_LXOR:
+	case N_LOR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Becomes a loop over a string. */
+static bool may_loop(const struct dt_node *n)
+{
+	return n->op == N_CALL || (n->op >= N_LT && n->op <= N_NE && dt_type_is_string(n->l->type));
+}
+
+bool g_loops(const struct dt_stmt *s)
+{
+	bool found = node_uses(s->expr, may_loop);
+
+	for (u32 k = 0; k < s->nargs && !found; k++)
+		found = node_uses(s->args[k], may_loop);
+	for (u32 k = 0; k < s->nkeys && !found; k++)
+		found = node_uses(s->keys[k], may_loop);
+	return found;
+}
+
 vreg g_expr(struct gen *g, const struct dt_node *n)
 {
 	u32 frame = g->f->frame;
@@ -772,6 +810,8 @@ vreg g_expr(struct gen *g, const struct dt_node *n)
 	g->writing = false;
 	v = gens[n->op](g, n);
 	g->writing = writing;
+	if (g->loops && is_choice(n)) /* verifiers before Linux 6.2 follow each constant through each loop */
+		v = e_launder(g, v);
 	g->f->frame = frame; /* the value is in a register: what it took to make it is free */
 	return v;
 }

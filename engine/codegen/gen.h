@@ -104,6 +104,7 @@ struct gen {
 	u32 end_label, fault_label;
 	s32 info_slot;
 	bool may_fault, clause_may_exit;
+	bool loops;           /* the statement goes through strings */
 	bool writing;         /* g_addr(): for a store, which elements are made for */
 	vreg ts, selfp, regs; /* cached for the clause; 0: not made */
 	struct segment *seg;
@@ -245,6 +246,7 @@ vreg g_pid_tgid(struct gen *g);
 vreg g_tgid(struct gen *g);
 bool node_uses(const struct dt_node *n, bool (*test)(const struct dt_node *));
 bool stmts_use(const struct dt_stmt *s, bool (*test)(const struct dt_node *));
+bool g_loops(const struct dt_stmt *s);
 bool g_right_first(const struct dt_node *l, const struct dt_node *r); /* compute r before l? */
 
 /* ---- task.c: what the running thread says about itself ------------------------------------------------ */

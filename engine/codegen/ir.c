@@ -89,12 +89,39 @@ static void join_moves(struct ir_func *f, const u32 *uses, struct dt_arena *a)
 	}
 }
 
+static void forget(struct ir_insn *i)
+{
+	i->op = IR_NOP;
+	i->a = i->b = i->c = i->d = 0;
+	i->nargs = 0;
+}
+
+/* What no jump leads to: the verifier refuses it.  All jumps go forward, so one pass tells. */
+static void drop_unreachable(struct ir_func *f, struct dt_arena *a)
+{
+	bool *wanted = dt_arena_alloc(a, f->nlabels + 1), live = true;
+
+	for (u32 k = 0; k < f->n; k++) {
+		struct ir_insn *i = &f->v[k];
+
+		if (i->op == IR_LABEL)
+			live |= wanted[i->label];
+		else if (!live)
+			forget(i);
+		if (i->op == IR_JMP || i->op == IR_JCC)
+			wanted[i->label] = true;
+		if (i->op == IR_JMP || i->op == IR_RET)
+			live = false;
+	}
+}
+
 /* Backwards, so that a chain of unused values goes in one pass.  A value with several definitions (the two arms
  * of ?:) is unused in all or in none. */
 void ir_dce(struct ir_func *f, struct dt_arena *a)
 {
 	u32 *uses = dt_arena_alloc(a, (f->nregs + 1) * sizeof(u32));
 
+	drop_unreachable(f, a);
 	for (u32 k = 0; k < f->n; k++)
 		count_uses(&f->v[k], uses, 1);
 	for (u32 k = f->n; k-- > 0;) {
@@ -103,8 +130,7 @@ void ir_dce(struct ir_func *f, struct dt_arena *a)
 		if (!is_pure(i) || uses[i->d])
 			continue;
 		count_uses(i, uses, -1);
-		i->op = IR_NOP;
-		i->a = i->b = i->c = i->d = 0;
+		forget(i);
 	}
 	join_moves(f, uses, a);
 }

@@ -124,7 +124,7 @@ void ir_pin(struct ir_prog *p, struct ir_func *f, vreg r);
  * is set back to what it was. */
 s32 ir_slot(struct ir_func *f, u32 size);
 
-/* Remove computations whose results nobody uses. */
+/* Remove what is never reached, and computations whose results nobody uses. */
 void ir_dce(struct ir_func *f, struct dt_arena *a);
 /* Linear scan: fills loc[] and stack. */
 void ir_regs(struct ir_func *f, struct dt_arena *a);

@@ -46,8 +46,9 @@ static long log_insn(const char *line)
 static bool log_is_message(const char *line, size_t len)
 {
 	static const char *const other[] = {
-		"processed ", "verification time", "stack depth", "max_states", "mark_precise",
-		"from ",      "The sequence",      "caller:",     "callee:",    "; "
+		"processed ", "verification time", "stack depth", "max_states", "mark_precise", "from ",
+		"caller", "callee", "; ", "frame", "last_idx", "regs=", "parent ", "propagating", "safe",
+		"func#", "returning from",
 	};
 	size_t i;
 
@@ -56,7 +57,8 @@ static bool log_is_message(const char *line, size_t len)
 	for (i = 0; i < DT_NELEM(other); i++)
 		if (!strncmp(line, other[i], strlen(other[i])))
 			return false;
-	return true;
+	/* "R2 max value is ..." is a message, "R1=ctx() R2_w=fp-8 ..." a state */
+	return line[0] != 'R' || !memchr(line, '=', len);
 }
 
 struct refusal {
@@ -71,9 +73,11 @@ static struct refusal read_log(const char *log)
 	const char *line, *next;
 
 	for (line = log; *line; line = next) {
-		size_t len = strcspn(line, "\n");
 		long insn = log_insn(line);
+		size_t len;
 
+		line += strspn(line, " ");
+		len = strcspn(line, "\n");
 		next = line + len + (line[len] == '\n');
 		if (insn >= 0)
 			r.insn = insn;
