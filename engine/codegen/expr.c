@@ -115,65 +115,6 @@ vreg g_tgid(struct gen *g)
 	return e_alui(g, IR_SHR, g_pid_tgid(g), 32);
 }
 
-static vreg errinfo_arg(struct gen *g, u32 n)
-{
-	static const struct {
-		u16 off, size;
-	} field[] = { { 0, 0 },
-		      { offsetof(struct dt_rec_fault, epid), 4 },
-		      { offsetof(struct dt_rec_fault, action), 4 },
-		      { offsetof(struct dt_rec_fault, offset), 4 },
-		      { offsetof(struct dt_rec_fault, fault), 4 },
-		      { offsetof(struct dt_rec_fault, addr), 8 } };
-
-	if (n == 0 || n >= DT_NELEM(field))
-		return e_movi(g, 0);
-	return e_ld(g, (struct mem){ g->errinfo, field[n].off }, field[n].size);
-}
-
-static vreg sys_enter_arg(struct gen *g, u32 n)
-{
-	if (n >= DT_NELEM(dt_arch_syscall_arg) || !g->regs)
-		return e_movi(g, 0);
-	struct mem m = { g->regs, dt_arch_syscall_arg[n] };
-
-	if (g->opts->has_task_btf && !g->opts->no_direct)
-		return e_ld(g, m, 8);
-	s32 slot = ir_slot(g->f, 8);
-
-	e_call(g, BPF_FUNC_probe_read_kernel, a_fp(slot), a_imm(8), a_mem(m));
-	return e_ld(g, mem_fp(slot), 8);
-}
-
-/* arg0: the interrupted pc when it was in the kernel, arg1: when it was in user mode. */
-static vreg profile_arg(struct gen *g, u32 n)
-{
-	vreg d = e_movi(g, 0);
-	u32 skip = ir_label(g->f);
-
-	if (n > 1)
-		return d;
-	vreg user =
-		e_alui(g, IR_AND, e_ld(g, (struct mem){ g->ctx, DT_ARCH_CS }, 8), DT_ARCH_CS_USER);
-
-	e_jcci(g, n == 0 ? BPF_JNE : BPF_JEQ, user, 0, skip);
-	e_set(g, d, e_ld(g, (struct mem){ g->ctx, DT_ARCH_IP }, 8));
-	e_label(g, skip);
-	return d;
-}
-
-vreg g_raw_arg(struct gen *g, u32 n)
-{
-	if (g->errinfo)
-		return errinfo_arg(g, n);
-	switch (g->set->at->abi) {
-	case DT_ABI_SYS_ENTER: return sys_enter_arg(g, n);
-	case DT_ABI_SYS_EXIT: return n < 2 ? e_ld(g, (struct mem){ g->ctx, 8 }, 8) : e_movi(g, 0);
-	case DT_ABI_PROFILE: return profile_arg(g, n);
-	default: return e_movi(g, 0);
-	}
-}
-
 /* The error number of the system call that returns: -value when value is in -4095 ... -1. */
 static vreg gen_errno(struct gen *g, const struct dt_node *n)
 {
@@ -771,10 +712,8 @@ static bool is_choice(const struct dt_node *n)
 	case N_NE:
 	case N_LAND:
 	case N_LXOR:
-	case N_LOR:
-		return true;
-	default:
-		return false;
+	case N_LOR: return true;
+	default: return false;
 	}
 }
 
@@ -810,7 +749,8 @@ vreg g_expr(struct gen *g, const struct dt_node *n)
 	g->writing = false;
 	v = gens[n->op](g, n);
 	g->writing = writing;
-	if (g->loops && is_choice(n)) /* verifiers before Linux 6.2 follow each constant through each loop */
+	if (g->loops &&
+	    is_choice(n)) /* verifiers before Linux 6.2 follow each constant through each loop */
 		v = e_launder(g, v);
 	g->f->frame = frame; /* the value is in a register: what it took to make it is free */
 	return v;

@@ -269,28 +269,6 @@ static void layout_tables(struct gen *g, struct at_set *s)
 	s->mask_off = g_rodata(g, mask, n * s->mask_words * (u32)sizeof(*mask), 8);
 }
 
-static vreg read_key(struct gen *g)
-{
-	switch (g->set->at->abi) {
-	case DT_ABI_SYS_ENTER: return e_ld(g, (struct mem){ g->ctx, 8 }, 8);
-	case DT_ABI_SYS_EXIT: {
-		struct mem slot = mem_fp(ir_slot(g->f, 8));
-
-		if (g->opts->has_task_btf && !g->opts->no_direct) {
-			vreg regs = e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
-
-			return e_ld(g, (struct mem){ regs, DT_ARCH_SYSCALL_NR }, 8);
-		}
-		vreg regs = e_ld(g, (struct mem){ g->ctx, 0 }, 8);
-
-		e_call(g, BPF_FUNC_probe_read_kernel, a_mem(slot), a_imm(8),
-		       a_mem((struct mem){ regs, DT_ARCH_SYSCALL_NR }));
-		return e_ld(g, slot, 8);
-	}
-	default: return e_movi(g, 0);
-	}
-}
-
 /* The key as an index.  It was compared with nkeys already; the mask says so again to verifiers that forgot (see
  * ir_pin), for which tables have room up to the next power of two. */
 vreg g_key_index(struct gen *g)
@@ -368,7 +346,7 @@ static void dispatch(struct gen *g)
 	const struct at_set *s = g->set;
 	u32 wanted = ir_label(g->f), known = ir_label(g->f);
 
-	g->key = read_key(g);
+	g->key = g_abi(g)->key(g);
 	if (s->probes.n == 1) { /* no table for one */
 		e_jcci(g, BPF_JEQ, g->key, s->probes.v[0]->key, known);
 		e_ret(g, 0);
@@ -433,26 +411,6 @@ static void drop_range(struct ir_func *f, u32 from, u32 to)
 	}
 }
 
-static u32 prog_type(const struct dt_attach *at)
-{
-	return at->kind == DT_AT_TIMER ? BPF_PROG_TYPE_PERF_EVENT : BPF_PROG_TYPE_RAW_TRACEPOINT;
-}
-
-static void prog_name(const struct dt_attach *at, u32 index, char name[16])
-{
-	static const char *const names[] = {
-		[DT_AT_BEGIN] = "dt_begin", [DT_AT_END] = "dt_end",     [DT_AT_ERROR] = "dt_error",
-		[DT_AT_RAW_TP] = NULL,      [DT_AT_TIMER] = "dt_timer",
-	};
-
-	if (at->kind == DT_AT_RAW_TP)
-		snprintf(name, 16, "dt_%.12s", at->target);
-	else if (at->kind == DT_AT_TIMER)
-		snprintf(name, 16, "%.8s%u", names[at->kind], index % 1000000);
-	else
-		snprintf(name, 16, "%.15s", names[at->kind]);
-}
-
 static bool uses_cpu_slot(const struct ir_func *f, s32 slot)
 {
 	for (u32 k = 0; k < f->n; k++)
@@ -512,8 +470,8 @@ static void make_program(struct gen *g, struct at_set *set, struct dt_progspec *
 	g->scratch_base = g->state_top;
 	g->scratch_max = g->tmp = g->keep = g->state_top + g->this_size;
 	spec->at = set->at;
-	spec->prog_type = prog_type(set->at);
-	prog_name(set->at, index, spec->name);
+	spec->prog_type = g_abi(g)->prog_type;
+	g_prog_name(set->at, index, spec->name);
 	make_main(g);
 	if (g->error_func && !g->failed)
 		g_make_error_func(g);

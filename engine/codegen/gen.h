@@ -3,6 +3,7 @@
  * gen.h - inside the generator: one struct gen, small emitters, and the seams between its files.
  *
  *   gen.c      programs: attach points, dispatch, layout of maps
+ *   abi.c      which probe fired, and where argN come from
  *   clause.c   predicate, statements, faults, the ERROR function
  *   record.c   the principal buffer: claim, fill, commit; recording actions
  *   agg.c      aggregations
@@ -173,6 +174,19 @@ struct mem g_zeros(struct gen *g, u32 size);        /* constant zeros to read */
 void e_zero(struct gen *g, struct mem m, u32 size); /* clear known memory */
 bool g_nesting(const struct gen *g); /* programs may interrupt each other: atomics are needed */
 
+/* ---- abi.c: a row per enum dt_abi ------------------------------------------------------------------- */
+struct abi {
+	u32 prog_type;
+	u32 machinery; /* kernel frames of the tracing itself, above the function that fired */
+	vreg (*key)(struct gen *g);        /* attach points with several probes: which one */
+	vreg (*begin_args)(struct gen *g); /* NULL, or what arg() finds in g->regs, once per clause */
+	vreg (*arg)(struct gen *g, u32 n); /* argN; 0 past those there are */
+};
+const struct abi *g_abi(const struct gen *g);
+vreg g_raw_arg(struct gen *g, u32 n);        /* argN of any program, the ERROR function's too */
+u32 g_machinery_frames(const struct gen *g); /* frames to leave out of kernel stacks */
+void g_prog_name(const struct dt_attach *at, u32 index, char name[16]);
+
 /* ---- clause.c ------------------------------------------------------------------------------------- */
 void g_clause(struct gen *g, const struct at_clause *ac);
 /* End the clause with a fault unless `cond` holds between a and imm. */
@@ -203,9 +217,6 @@ u32 g_shown_size(const struct dt_datum *d);
 /* ---- agg.c ---------------------------------------------------------------------------------------- */
 void g_layout_aggs(struct gen *g);
 void g_agg(struct gen *g, const struct dt_stmt *s);
-
-/* Frames to leave out of kernel stacks. */
-u32 g_machinery_frames(const struct gen *g);
 
 /* ---- vars.c --------------------------------------------------------------------------------------- */
 void g_layout_vars(struct gen *g);
@@ -241,7 +252,6 @@ vreg g_norm(struct gen *g, vreg v, u32 size, bool is_signed);
 vreg g_arith(struct gen *g, enum dt_nop op, const struct dt_type *t, vreg a, vreg b,
 	     struct dt_loc loc);
 vreg g_current_task_btf(struct gen *g);
-vreg g_raw_arg(struct gen *g, u32 n);
 vreg g_pid_tgid(struct gen *g);
 vreg g_tgid(struct gen *g);
 bool node_uses(const struct dt_node *n, bool (*test)(const struct dt_node *));

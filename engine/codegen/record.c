@@ -382,13 +382,6 @@ static void store_pid(struct gen *g, struct mem m)
 	e_st(g, m, 8, g_tgid(g));
 }
 
-/* Frames of the tracing machinery itself, above the kernel's function that fired the probe: what calls a raw
- * tracepoint's programs.  A timer's stack is the interrupted one. */
-u32 g_machinery_frames(const struct gen *g)
-{
-	return g->set->at->kind == DT_AT_RAW_TP ? 1 : 0;
-}
-
 static void store_action(struct gen *g, const struct dt_node *n, const struct dt_datum *d,
 			 struct mem m)
 {

@@ -211,17 +211,6 @@ static void make_self(struct gen *g, bool pred)
 	}
 }
 
-/* System call entry arguments come from the user registers saved on the kernel stack. */
-static void make_regs(struct gen *g)
-{
-	if (g->set->at->abi != DT_ABI_SYS_ENTER || g->errinfo)
-		return;
-	if (g->opts->has_task_btf && !g->opts->no_direct)
-		g->regs = e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
-	else
-		g->regs = e_ld(g, (struct mem){ g->ctx, 0 }, 8);
-}
-
 static bool uses(struct gen *g, bool pred, bool (*test)(const struct dt_node *))
 {
 	return pred ? node_uses(g->clause->pred, test) : stmts_use(g->clause->stmts, test);
@@ -234,8 +223,8 @@ void g_clause_vars(struct gen *g, bool pred)
 	     (!pred && g->opts->temporal && (!g->clause->stmts || g_stmts_record(g->clause->stmts)))))
 		g->ts = e_call0(g, BPF_FUNC_ktime_get_ns);
 	make_self(g, pred);
-	if (!g->regs && uses(g, pred, is_raw_arg))
-		make_regs(g);
+	if (!g->regs && !g->errinfo && g_abi(g)->begin_args && uses(g, pred, is_raw_arg))
+		g->regs = g_abi(g)->begin_args(g);
 }
 
 /* ---- addresses ---------------------------------------------------------------------------------------- */

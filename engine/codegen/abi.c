@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * abi.c - what a program gets from the event that it hangs on: a row per kind of context says what type of
+ * program that takes, which of the attach point's probes fired, and where argN come from.
+ */
+#include "codegen/gen.h"
+
+static vreg errinfo_arg(struct gen *g, u32 n)
+{
+	static const struct {
+		u16 off, size;
+	} field[] = { { 0, 0 },
+		      { offsetof(struct dt_rec_fault, epid), 4 },
+		      { offsetof(struct dt_rec_fault, action), 4 },
+		      { offsetof(struct dt_rec_fault, offset), 4 },
+		      { offsetof(struct dt_rec_fault, fault), 4 },
+		      { offsetof(struct dt_rec_fault, addr), 8 } };
+
+	if (n == 0 || n >= DT_NELEM(field))
+		return e_movi(g, 0);
+	return e_ld(g, (struct mem){ g->errinfo, field[n].off }, field[n].size);
+}
+
+/* ---- system calls ---------------------------------------------------------------------------------------- */
+
+static vreg sys_enter_key(struct gen *g)
+{
+	return e_ld(g, (struct mem){ g->ctx, 8 }, 8);
+}
+
+/* The arguments are in the user registers saved on the kernel stack. */
+static vreg sys_enter_regs(struct gen *g)
+{
+	if (g->opts->has_task_btf && !g->opts->no_direct)
+		return e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
+	return e_ld(g, (struct mem){ g->ctx, 0 }, 8);
+}
+
+static vreg sys_enter_arg(struct gen *g, u32 n)
+{
+	if (n >= DT_NELEM(dt_arch_syscall_arg) || !g->regs)
+		return e_movi(g, 0);
+	struct mem m = { g->regs, dt_arch_syscall_arg[n] };
+
+	if (g->opts->has_task_btf && !g->opts->no_direct)
+		return e_ld(g, m, 8);
+	s32 slot = ir_slot(g->f, 8);
+
+	e_call(g, BPF_FUNC_probe_read_kernel, a_fp(slot), a_imm(8), a_mem(m));
+	return e_ld(g, mem_fp(slot), 8);
+}
+
+static vreg sys_exit_key(struct gen *g)
+{
+	struct mem slot = mem_fp(ir_slot(g->f, 8));
+
+	if (g->opts->has_task_btf && !g->opts->no_direct) {
+		vreg regs = e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
+
+		return e_ld(g, (struct mem){ regs, DT_ARCH_SYSCALL_NR }, 8);
+	}
+	vreg regs = e_ld(g, (struct mem){ g->ctx, 0 }, 8);
+
+	e_call(g, BPF_FUNC_probe_read_kernel, a_mem(slot), a_imm(8),
+	       a_mem((struct mem){ regs, DT_ARCH_SYSCALL_NR }));
+	return e_ld(g, slot, 8);
+}
+
+static vreg sys_exit_arg(struct gen *g, u32 n)
+{
+	return n < 2 ? e_ld(g, (struct mem){ g->ctx, 8 }, 8) : e_movi(g, 0);
+}
+
+/* ---- timers ---------------------------------------------------------------------------------------------- */
+
+/* arg0: the interrupted pc when it was in the kernel, arg1: when it was in user mode. */
+static vreg profile_arg(struct gen *g, u32 n)
+{
+	vreg d = e_movi(g, 0);
+	u32 skip = ir_label(g->f);
+
+	if (n > 1)
+		return d;
+	vreg user =
+		e_alui(g, IR_AND, e_ld(g, (struct mem){ g->ctx, DT_ARCH_CS }, 8), DT_ARCH_CS_USER);
+
+	e_jcci(g, n == 0 ? BPF_JNE : BPF_JEQ, user, 0, skip);
+	e_set(g, d, e_ld(g, (struct mem){ g->ctx, DT_ARCH_IP }, 8));
+	e_label(g, skip);
+	return d;
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------- */
+
+static vreg no_arg(struct gen *g, u32 n)
+{
+	(void)n;
+	return e_movi(g, 0);
+}
+
+static const struct abi abis[] = {
+	[DT_ABI_NONE] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT, .arg = no_arg },
+	[DT_ABI_ERROR] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT, .arg = no_arg },
+	[DT_ABI_SYS_ENTER] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+			       .machinery = 1,
+			       .key = sys_enter_key,
+			       .begin_args = sys_enter_regs,
+			       .arg = sys_enter_arg },
+	[DT_ABI_SYS_EXIT] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+			      .machinery = 1,
+			      .key = sys_exit_key,
+			      .arg = sys_exit_arg },
+	[DT_ABI_PROFILE] = { .prog_type = BPF_PROG_TYPE_PERF_EVENT, .arg = profile_arg },
+};
+
+const struct abi *g_abi(const struct gen *g)
+{
+	return &abis[g->set->at->abi];
+}
+
+vreg g_raw_arg(struct gen *g, u32 n)
+{
+	return g->errinfo ? errinfo_arg(g, n) : g_abi(g)->arg(g, n);
+}
+
+u32 g_machinery_frames(const struct gen *g)
+{
+	return g_abi(g)->machinery;
+}
+
+void g_prog_name(const struct dt_attach *at, u32 index, char name[16])
+{
+	static const char *const fixed[] = {
+		[DT_AT_BEGIN] = "dt_begin", [DT_AT_END] = "dt_end", [DT_AT_ERROR] = "dt_error"
+	};
+
+	if ((size_t)at->kind < DT_NELEM(fixed))
+		snprintf(name, 16, "%s", fixed[at->kind]);
+	else if (at->target)
+		snprintf(name, 16, "dt_%.12s", at->target);
+	else
+		snprintf(name, 16, "dt_timer%u", index % 1000000);
+}
