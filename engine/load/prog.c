@@ -46,9 +46,23 @@ static long log_insn(const char *line)
 static bool log_is_message(const char *line, size_t len)
 {
 	static const char *const other[] = {
-		"processed ", "verification time", "stack depth", "max_states", "mark_precise", "from ",
-		"caller", "callee", "; ", "frame", "last_idx", "regs=", "parent ", "propagating", "safe",
-		"func#", "returning from",
+		"processed ",
+		"verification time",
+		"stack depth",
+		"max_states",
+		"mark_precise",
+		"from ",
+		"caller",
+		"callee",
+		"; ",
+		"frame",
+		"last_idx",
+		"regs=",
+		"parent ",
+		"propagating",
+		"safe",
+		"func#",
+		"returning from",
 	};
 	size_t i;
 

@@ -130,7 +130,9 @@ class Programs:
         if r < 0.6:
             return self.fill(rnd.choice(INT_VALUES), depth)
         if r < 0.7:
-            return f"({rnd.choice(['char', 'uint16_t', 'int', 'int64_t'])})({self.integer(depth - 1)})"
+            return (
+                f"({rnd.choice(['char', 'uint16_t', 'int', 'int64_t'])})({self.integer(depth - 1)})"
+            )
         if r < 0.77:
             return self.fill("(<i> ? <i> : <i>)", depth)
         if r < 0.85:
