@@ -108,6 +108,14 @@ static void env_init(dtrace_hdl_t *h)
 	env_refresh(h, &h->env);
 }
 
+/* ---- what providers ask ---------------------------------------------------------------------------------------- */
+
+static char *source_tracefs(void *arg, const char *file)
+{
+	(void)arg;
+	return dt_tracefs_read(file);
+}
+
 /* ---- opening --------------------------------------------------------------------------------------------------- */
 
 static int init(dtrace_hdl_t *h)
@@ -130,6 +138,8 @@ static int init(dtrace_hdl_t *h)
 	if (!h->ksyms || !h->usyms || dt_types_init(&h->types, BTF_PATH) < 0 ||
 	    dt_probes_init(&h->probes, &h->err) < 0)
 		return h->err.code ? -1 : dt_set_errno(h, EDT_NOMEM);
+	h->probes.types = &h->types;
+	h->probes.sources = (struct dt_sources){ .tracefs = source_tracefs, .arg = h };
 	env_init(h);
 	return 0;
 }

@@ -48,6 +48,7 @@ struct dt_live; /* file descriptors and mappings; load/live.h */
 enum dt_feature {
 	DT_FEAT_BTF,
 	DT_FEAT_RAW_TP,
+	DT_FEAT_RAW_TP_COOKIE,
 	DT_FEAT_TASK_STORAGE,
 	DT_FEAT_TASK_BTF,
 	DT_FEAT_LOOP,

@@ -31,6 +31,12 @@ static u64 now_ns(void)
 
 /* ---- go -------------------------------------------------------------------------------------------------------- */
 
+/* Kinds of attach points with cookies; kernels that we do not know to lack them are taken to have them. */
+static u32 cookies(const dtrace_hdl_t *h)
+{
+	return h->features[DT_FEAT_RAW_TP_COOKIE] >= 0 ? 1u << DT_AT_RAW_TP : 0;
+}
+
 static struct dt_genopts genopts(const dtrace_hdl_t *h)
 {
 	int ncpus = libbpf_num_possible_cpus();
@@ -45,6 +51,7 @@ static struct dt_genopts genopts(const dtrace_hdl_t *h)
 		.ncpus = ncpus > 0 ? (u32)ncpus : 1,
 		.has_task_btf = h->features[DT_FEAT_TASK_BTF] >= 0,
 		.has_loop = h->features[DT_FEAT_LOOP] >= 0,
+		.cookies = cookies(h),
 	};
 }
 
@@ -68,8 +75,21 @@ static bool is_too_large(const char *log)
 	       strstr(log, "reached the limit");
 }
 
-/* Every supported kernel has what the fast code needs; one that refuses it gets plainer code, made from what
- * it says it has. */
+/* Ask for what was taken for granted; true when something of it is missing. */
+static bool assumed_too_much(dtrace_hdl_t *h)
+{
+	static const enum dt_feature assumed[] = { DT_FEAT_TASK_BTF, DT_FEAT_LOOP,
+						   DT_FEAT_RAW_TP_COOKIE };
+	bool missing = false;
+	size_t i;
+
+	for (i = 0; i < DT_NELEM(assumed); i++)
+		missing |= !h->features[assumed[i]] && !dt_feature(h, assumed[i]);
+	return missing;
+}
+
+/* Every supported kernel has what the fast code needs, but for some features of newer ones.  Code that is refused is
+ * made again from what the kernel says it has, and then once more without plain loads of kernel memory. */
 static int load(dtrace_hdl_t *h)
 {
 	struct dt_genopts o;
@@ -80,9 +100,12 @@ static int load(dtrace_hdl_t *h)
 		return 0;
 	if (h->err.code != EDT_BPF || !h->verifier_log || is_too_large(h->verifier_log))
 		return -1;
+	if (assumed_too_much(h)) {
+		o = genopts(h);
+		if (generate_and_load(h, &o) == 0)
+			return 0;
+	}
 	o.no_direct = true;
-	o.has_task_btf = dt_feature(h, DT_FEAT_TASK_BTF);
-	o.has_loop = dt_feature(h, DT_FEAT_LOOP);
 	return generate_and_load(h, &o);
 }
 

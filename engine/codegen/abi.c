@@ -71,6 +71,14 @@ static vreg sys_exit_arg(struct gen *g, u32 n)
 	return n < 2 ? e_ld(g, (struct mem){ g->ctx, 8 }, 8) : e_movi(g, 0);
 }
 
+/* ---- tracepoints ----------------------------------------------------------------------------------------- */
+
+/* The verifier refuses to look past the arguments that there are. */
+static vreg raw_tp_arg(struct gen *g, u32 n)
+{
+	return n < g->set->at->nargs ? e_ld(g, (struct mem){ g->ctx, n * 8 }, 8) : e_movi(g, 0);
+}
+
 /* ---- timers ---------------------------------------------------------------------------------------------- */
 
 /* arg0: the interrupted pc when it was in the kernel, arg1: when it was in user mode. */
@@ -110,12 +118,15 @@ static const struct abi abis[] = {
 			      .machinery = 1,
 			      .key = sys_exit_key,
 			      .arg = sys_exit_arg },
+	[DT_ABI_RAW_TP] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+			    .machinery = 1,
+			    .arg = raw_tp_arg },
 	[DT_ABI_PROFILE] = { .prog_type = BPF_PROG_TYPE_PERF_EVENT, .arg = profile_arg },
 };
 
 const struct abi *g_abi(const struct gen *g)
 {
-	return &abis[g->set->at->abi];
+	return &abis[g->set->abi];
 }
 
 vreg g_raw_arg(struct gen *g, u32 n)
@@ -128,14 +139,18 @@ u32 g_machinery_frames(const struct gen *g)
 	return g_abi(g)->machinery;
 }
 
-void g_prog_name(const struct dt_attach *at, u32 index, char name[16])
+void g_prog_name(const struct at_set *s, u32 index, char name[16])
 {
+	const struct dt_attach *at = s->at;
+
 	static const char *const fixed[] = {
 		[DT_AT_BEGIN] = "dt_begin", [DT_AT_END] = "dt_end", [DT_AT_ERROR] = "dt_error"
 	};
 
 	if ((size_t)at->kind < DT_NELEM(fixed))
 		snprintf(name, 16, "%s", fixed[at->kind]);
+	else if (s->shared)
+		snprintf(name, 16, "dt_shared%u", index % 100000);
 	else if (at->target)
 		snprintf(name, 16, "dt_%.12s", at->target);
 	else

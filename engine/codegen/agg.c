@@ -203,10 +203,10 @@ static void layout_dense(struct gen *g, struct dt_aggspec *a, const struct at_se
 {
 	a->store = DT_AGG_DENSE;
 	a->nwords = value_words(a->func);
-	a->nrows = g_table_rows(set->at);
+	a->nrows = g_table_rows(set);
 	a->row_probe = dt_arena_alloc(g->arena, a->nrows * sizeof(u32));
 	for (u32 k = 0; k < set->probes.n; k++)
-		a->row_probe[set->probes.v[k]->key] = set->probes.v[k]->id;
+		a->row_probe[g_probe_key(g, set, set->probes.v[k])] = set->probes.v[k]->id;
 	a->off = g->state_top;
 	g->state_top += a->nrows * a->nwords * 8;
 }
@@ -268,7 +268,7 @@ static bool needs_hash(const struct dt_aggspec *a, const struct agg_use *u)
 {
 	if (!u->seen || (!a->nkeys && a->nbuckets <= 4096))
 		return false;
-	return !u->probe_keys_only || u->shared || is_dist(a->func) || u->at->at->kind == DT_AT_ERROR;
+	return !u->probe_keys_only || u->shared || is_dist(a->func) || u->at->kind == DT_AT_ERROR;
 }
 
 static void layout_agg(struct gen *g, u32 index)

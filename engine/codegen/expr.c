@@ -122,7 +122,7 @@ static vreg gen_errno(struct gen *g, const struct dt_node *n)
 	u32 ok = ir_label(g->f);
 
 	(void)n;
-	if (g->errinfo || g->set->at->abi != DT_ABI_SYS_EXIT)
+	if (g->errinfo || g->set->abi != DT_ABI_SYS_EXIT)
 		return d;
 	vreg v = e_ld(g, (struct mem){ g->ctx, 8 }, 8);
 

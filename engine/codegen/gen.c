@@ -223,37 +223,38 @@ vreg g_probe_id(struct gen *g)
 		    4);
 }
 
-static void find_affine(struct at_set *s)
+static void find_affine(const struct gen *g, struct at_set *s)
 {
 	struct dt_probe **v = s->probes.v;
 
+	u32 first = g_probe_key(g, s, v[0]),
+	    second = s->probes.n > 1 ? g_probe_key(g, s, v[1]) : first;
+
 	s->affine = true;
 	s->id_mul = 1;
-	s->id_add = v[0]->id - v[0]->key;
-	if (s->probes.n > 1 && v[1]->key != v[0]->key) {
-		s->id_mul = (v[1]->id - v[0]->id) / (v[1]->key - v[0]->key);
-		s->id_add = v[0]->id - s->id_mul * v[0]->key;
-	}
+	if (second != first)
+		s->id_mul = (v[1]->id - v[0]->id) / (second - first);
+	s->id_add = v[0]->id - s->id_mul * first;
 	for (u32 k = 0; k < s->probes.n; k++)
-		if (v[k]->id != s->id_mul * v[k]->key + s->id_add)
+		if (v[k]->id != s->id_mul * g_probe_key(g, s, v[k]) + s->id_add)
 			s->affine = false;
 }
 
 /* Constant tables of a many-key attach point: clause masks and, when ids follow no rule, probe ids. */
 static void layout_tables(struct gen *g, struct at_set *s)
 {
-	u32 n = g_table_rows(s->at);
+	u32 n = g_table_rows(s);
 
 	if (n <= 1)
 		return;
-	find_affine(s);
+	find_affine(g, s);
 	if (s->probes.n == 1)
 		return;
 	if (!s->affine) {
 		u32 *ids = dt_arena_alloc(g->arena, n * sizeof(*ids));
 
 		for (u32 k = 0; k < s->probes.n; k++)
-			ids[s->probes.v[k]->key] = s->probes.v[k]->id;
+			ids[g_probe_key(g, s, s->probes.v[k])] = s->probes.v[k]->id;
 		s->id_off = g_rodata(g, ids, n * (u32)sizeof(*ids), 8);
 	}
 	s->mask_words = DT_ROUNDUP(s->clauses.n, 64) / 64;
@@ -264,7 +265,8 @@ static void layout_tables(struct gen *g, struct at_set *s)
 
 		ac->all = ac->probes.n == s->probes.n;
 		for (u32 k = 0; k < ac->probes.n; k++)
-			mask[ac->probes.v[k]->key * s->mask_words + c / 64] |= UINT64_C(1) << c % 64;
+			mask[g_probe_key(g, s, ac->probes.v[k]) * s->mask_words + c / 64] |=
+				UINT64_C(1) << c % 64;
 	}
 	s->mask_off = g_rodata(g, mask, n * s->mask_words * (u32)sizeof(*mask), 8);
 }
@@ -273,16 +275,21 @@ static void layout_tables(struct gen *g, struct at_set *s)
  * ir_pin), for which tables have room up to the next power of two. */
 vreg g_key_index(struct gen *g)
 {
-	return e_alui(g, IR_AND, g->key, (s64)g_table_rows(g->set->at) - 1);
+	return e_alui(g, IR_AND, g->key, (s64)g_table_rows(g->set) - 1);
 }
 
-u32 g_table_rows(const struct dt_attach *at)
+u32 g_table_rows(const struct at_set *s)
 {
 	u32 n = 1;
 
-	while (n < at->nkeys)
+	while (n < s->nkeys)
 		n *= 2;
 	return n;
+}
+
+u32 g_probe_key(const struct gen *g, const struct at_set *s, const struct dt_probe *p)
+{
+	return s->shared ? g->slot[p->at->index] : p->key;
 }
 
 /* The mask word of clauses 64 * word ...; its base pointer stays valid: key is bounded. */
@@ -346,16 +353,18 @@ static void dispatch(struct gen *g)
 	const struct at_set *s = g->set;
 	u32 wanted = ir_label(g->f), known = ir_label(g->f);
 
-	g->key = g_abi(g)->key(g);
+	g->key = s->shared ? e_call(g, BPF_FUNC_get_attach_cookie, a_reg(g->ctx)) : g_abi(g)->key(g);
 	if (s->probes.n == 1) { /* no table for one */
 		e_jcci(g, BPF_JEQ, g->key, s->probes.v[0]->key, known);
 		e_ret(g, 0);
 		e_label(g, known);
 		return;
 	}
-	e_jcci(g, BPF_JLT, g->key, s->at->nkeys, known);
+	e_jcci(g, BPF_JLT, g->key, s->nkeys, known);
 	e_ret(g, 0);
 	e_label(g, known);
+	if (s->shared) /* attached to nothing but what is wanted */
+		return;
 	for (u32 w = 0; w < s->mask_words; w++)
 		e_jcci(g, BPF_JNE, mask_word(g, w), 0, wanted);
 	e_ret(g, 0);
@@ -428,7 +437,7 @@ static void make_main(struct gen *g)
 {
 	u32 cpu_from, cpu_to, st_from, st_to;
 	struct ir_insn *entry;
-	bool pseudo = g->set->at->kind == DT_AT_BEGIN || g->set->at->kind == DT_AT_END;
+	bool pseudo = g->set->kind == DT_AT_BEGIN || g->set->kind == DT_AT_END;
 
 	g->f = ir_func_new(g->prog, "main");
 	g->ctx = ir_reg(g->f);
@@ -440,7 +449,7 @@ static void make_main(struct gen *g)
 	g->info_slot = 0;
 	if (!pseudo)
 		check_active(g);
-	if (g->set->at->nkeys > 1)
+	if (g->set->nkeys > 1)
 		dispatch(g);
 	g->cpu_slot = ir_slot(g->f, 8);
 	cpu_from = g->f->n;
@@ -469,9 +478,12 @@ static void make_program(struct gen *g, struct at_set *set, struct dt_progspec *
 	g->rt.n = g->rt.cap = 0;
 	g->scratch_base = g->state_top;
 	g->scratch_max = g->tmp = g->keep = g->state_top + g->this_size;
+	spec->kind = set->kind;
 	spec->at = set->at;
+	spec->targets = (const struct dt_attach *const *)set->targets.v;
+	spec->ntargets = set->targets.n;
 	spec->prog_type = g_abi(g)->prog_type;
-	g_prog_name(set->at, index, spec->name);
+	g_prog_name(set, index, spec->name);
 	make_main(g);
 	if (g->error_func && !g->failed)
 		g_make_error_func(g);
@@ -502,15 +514,99 @@ static void make_program(struct gen *g, struct at_set *set, struct dt_progspec *
 
 /* ---- who hangs where ------------------------------------------------------------------------------------- */
 
-static struct at_set *set_of(struct gen *g, struct dt_attach *at)
+/* Attach points that one program could serve. */
+struct alike {
+	const struct dt_attach *at;
+	u32 n;
+	u32 set; /* 1 + the index of the one that they share, or 0 */
+};
+
+#define SHARE_FROM \
+	8 /* so few have a program each: a program is not run for what happens while it runs */
+
+struct grouping {
+	u32 *set; /* by dt_attach.index: 1 + its index in gen.sets, or 0 */
+	bool *seen;
+	DT_VEC(struct alike) alike;
+};
+
+static bool are_alike(const struct dt_attach *a, const struct dt_attach *b)
 {
-	for (u32 k = 0; k < g->sets.n; k++)
-		if (g->sets.v[k].at == at)
-			return &g->sets.v[k];
+	return a->kind == b->kind && a->abi == b->abi && a->nargs == b->nargs;
+}
+
+static bool may_share(const struct gen *g, const struct dt_attach *at)
+{
+	return at->nkeys <= 1 && (g->opts->cookies & (1u << at->kind));
+}
+
+static struct alike *alike_of(struct gen *g, struct grouping *gr, const struct dt_attach *at)
+{
+	for (u32 k = 0; k < gr->alike.n; k++)
+		if (are_alike(gr->alike.v[k].at, at))
+			return &gr->alike.v[k];
+	struct alike *a = dt_vec_push(g->arena, &gr->alike);
+
+	a->at = at;
+	return a;
+}
+
+/* Count, before the first program is planned, what could share one. */
+static void find_alike(struct gen *g, struct grouping *gr)
+{
+	for (u32 c = 0; c < g->nclauses; c++)
+		for (u32 k = 0; k < g->clauses[c]->probes.n; k++) {
+			const struct dt_attach *at = g->clauses[c]->probes.v[k]->at;
+
+			if (gr->seen[at->index] || !may_share(g, at))
+				continue;
+			gr->seen[at->index] = true;
+			alike_of(g, gr, at)->n++;
+		}
+}
+
+static u32 add_set(struct gen *g, struct dt_attach *at)
+{
 	struct at_set *s = dt_vec_push(g->arena, &g->sets);
 
 	s->at = at;
-	return s;
+	s->kind = at->kind;
+	s->abi = at->abi;
+	s->nkeys = DT_MAX(at->nkeys, 1u);
+	return g->sets.n - 1;
+}
+
+static u32 add_target(struct gen *g, u32 set, struct dt_attach *at)
+{
+	struct at_set *s = &g->sets.v[set];
+
+	g->slot[at->index] = s->targets.n;
+	*dt_vec_push(g->arena, &s->targets) = at;
+	if (s->shared)
+		s->nkeys = s->targets.n;
+	return set;
+}
+
+/* The set that the attach point is in, by index: growing moves them. */
+static u32 set_of(struct gen *g, struct grouping *gr, struct dt_attach *at)
+{
+	u32 *known = &gr->set[at->index];
+	struct alike *a = NULL;
+
+	if (*known)
+		return *known - 1;
+	if (may_share(g, at))
+		a = alike_of(g, gr, at);
+	if (!a || a->n < SHARE_FROM) {
+		*known = 1 + add_target(g, add_set(g, at), at);
+	} else {
+		if (!a->set) {
+			a->set = 1 + add_set(g, at);
+			g->sets.v[a->set - 1].shared = true;
+		}
+		*known = 1 + add_target(g, a->set - 1, at);
+	}
+	return *known - 1;
 }
 
 static struct at_clause *clause_in(struct gen *g, struct at_set *s, const struct dt_clause *c)
@@ -525,15 +621,16 @@ static struct at_clause *clause_in(struct gen *g, struct at_set *s, const struct
 
 static void collect_wanted(struct gen *g, struct at_set *s)
 {
-	u32 n = s->at->nkeys ? s->at->nkeys : 1;
+	u32 n = s->nkeys, key;
 	struct dt_probe **by_key = dt_arena_alloc(g->arena, n * sizeof(*by_key));
 
 	for (u32 c = 0; c < s->clauses.n; c++)
 		for (u32 k = 0; k < s->clauses.v[c].probes.n; k++) {
 			struct dt_probe *p = s->clauses.v[c].probes.v[k];
 
-			if (p->key < n)
-				by_key[p->key] = p;
+			key = g_probe_key(g, s, p);
+			if (key < n)
+				by_key[key] = p;
 		}
 	for (u32 k = 0; k < n; k++)
 		if (by_key[k])
@@ -542,10 +639,17 @@ static void collect_wanted(struct gen *g, struct at_set *s)
 
 static void collect_sets(struct gen *g)
 {
+	u32 nattaches = g->env->probes->attaches.n + 1;
+	struct grouping gr = { .set = dt_arena_alloc(g->arena, nattaches * sizeof(u32)),
+			       .seen = dt_arena_alloc(g->arena, nattaches) };
+
+	g->slot = dt_arena_alloc(g->arena, nattaches * sizeof(u32));
+	find_alike(g, &gr);
 	for (u32 c = 0; c < g->nclauses; c++)
 		for (u32 k = 0; k < g->clauses[c]->probes.n; k++) {
 			struct dt_probe *p = g->clauses[c]->probes.v[k];
-			struct at_clause *ac = clause_in(g, set_of(g, p->at), g->clauses[c]);
+			u32 set = set_of(g, &gr, p->at);
+			struct at_clause *ac = clause_in(g, &g->sets.v[set], g->clauses[c]);
 
 			*dt_vec_push(g->arena, &ac->probes) = p;
 		}
@@ -554,9 +658,9 @@ static void collect_sets(struct gen *g)
 
 		collect_wanted(g, s);
 		layout_tables(g, s);
-		if (s->at->kind == DT_AT_ERROR)
+		if (s->kind == DT_AT_ERROR)
 			g->error_set = s;
-		else if (s->at->kind != DT_AT_BEGIN && s->at->kind != DT_AT_END)
+		else if (s->kind != DT_AT_BEGIN && s->kind != DT_AT_END)
 			g->nrecorders++;
 	}
 }

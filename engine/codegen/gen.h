@@ -28,14 +28,19 @@ struct mem {
 	s64 off;
 };
 
-/* All probes of one attach point that some clause wants. */
+/* All probes of one attach point that some clause wants, or of many alike that share a program. */
 struct at_clause {
 	const struct dt_clause *clause;
 	DT_VEC(struct dt_probe *) probes;
 	bool all; /* every wanted key of the attach point */
 };
 struct at_set {
-	struct dt_attach *at;
+	struct dt_attach *at; /* the first of targets */
+	enum dt_attach_kind kind;
+	enum dt_abi abi;
+	DT_VEC(struct dt_attach *) targets;
+	bool shared; /* the key is the cookie of the attachment: the target's index */
+	u32 nkeys;
 	DT_VEC(struct at_clause) clauses;
 	DT_VEC(struct dt_probe *) probes; /* wanted, by key */
 	u32 mask_words;
@@ -72,6 +77,7 @@ struct gen {
 	const struct dt_clause *const *clauses;
 	u32 nclauses;
 	DT_VEC(struct at_set) sets;
+	u32 *slot; /* by dt_attach.index: its index in the targets of its set */
 	const struct at_set *error_set; /* clauses of dtrace:::ERROR, NULL: none */
 	DT_VEC(struct dt_mapspec) maps;
 	DT_VEC(struct dt_epid) epids;
@@ -160,8 +166,9 @@ struct mem g_state_mem(struct gen *g, u32 off);
 struct mem g_tmp(struct gen *g, u32 size);  /* scratch until the statement's end */
 struct mem g_keep(struct gen *g, u32 size); /* scratch until the clause's end */
 vreg g_probe_id(struct gen *g);
-vreg g_key_index(struct gen *g);              /* the key, bounded for table look-ups */
-u32 g_table_rows(const struct dt_attach *at); /* rows of such tables: a power of two */
+vreg g_key_index(struct gen *g);          /* the key, bounded for table look-ups */
+u32 g_table_rows(const struct at_set *s); /* rows of such tables: a power of two */
+u32 g_probe_key(const struct gen *g, const struct at_set *s, const struct dt_probe *p);
 vreg e_bounded(struct gen *g, vreg v); /* a copy that stays in a register, to be compared and added */
 bool g_single_probe(const struct gen *g, const struct dt_probe **p);
 int g_map_state(struct gen *g);
@@ -185,7 +192,7 @@ struct abi {
 const struct abi *g_abi(const struct gen *g);
 vreg g_raw_arg(struct gen *g, u32 n);        /* argN of any program, the ERROR function's too */
 u32 g_machinery_frames(const struct gen *g); /* frames to leave out of kernel stacks */
-void g_prog_name(const struct dt_attach *at, u32 index, char name[16]);
+void g_prog_name(const struct at_set *s, u32 index, char name[16]);
 
 /* ---- clause.c ------------------------------------------------------------------------------------- */
 void g_clause(struct gen *g, const struct at_clause *ac);

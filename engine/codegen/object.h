@@ -63,7 +63,10 @@ struct dt_funcspec {
 
 struct dt_progspec {
 	char name[16];
-	const struct dt_attach *at;
+	enum dt_attach_kind kind;
+	const struct dt_attach *at; /* the first of targets */
+	const struct dt_attach *const *targets;
+	u32 ntargets;  /* more than one: each attachment's cookie is its index */
 	u32 prog_type; /* BPF_PROG_TYPE_RAW_TRACEPOINT, _PERF_EVENT ... */
 	struct bpf_insn *insns;
 	u32 ninsns;
@@ -186,6 +189,7 @@ struct dt_genopts {
 	u32 ncpus;      /* possible CPUs */
 	/* kernel features the generator asks for */
 	bool has_task_btf, has_loop;
+	u32 cookies; /* 1 << DT_AT_...: attachments of that kind carry a cookie, so many may share a program */
 };
 
 /* All clauses of all programs on the handle -> one object.  NULL with dt_fail(err). upto: 'g' gen, 'r' regs,

@@ -77,7 +77,7 @@ static struct sval probe_string(struct gen *g, const struct dt_node *n)
 
 	if (only)
 		return literal(g, only, (u32)strlen(only));
-	u32 row = DT_ROUNDUP(bound, 8), size = row * g_table_rows(g->set->at);
+	u32 row = DT_ROUNDUP(bound, 8), size = row * g_table_rows(g->set);
 	u8 *table = dt_arena_alloc(g->arena, size);
 
 	for (u32 k = 0; k < g->set->probes.n; k++) {
@@ -85,7 +85,7 @@ static struct sval probe_string(struct gen *g, const struct dt_node *n)
 		const char *s = probe_text(p, n->builtin->id);
 
 		if (strlen(s) < row)
-			memcpy(table + p->key * row, s, strlen(s) + 1);
+			memcpy(table + (size_t)g_probe_key(g, g->set, p) * row, s, strlen(s) + 1);
 	}
 	struct mem m = g_rodata_mem(g, g_rodata(g, table, size, 8));
 	vreg p = e_alu(g, IR_ADD, m.p, e_alui(g, IR_MUL, g_key_index(g), row));

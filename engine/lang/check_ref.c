@@ -224,7 +224,7 @@ static struct dt_node *check_probe_arg(struct dt_compile *c, struct dt_node *n)
 		       (long long)at, c->args.argc, c->args.argc == 1 ? "" : "s");
 		return dt_poison(c, n);
 	}
-	t = dt_type_text(c, c->args.type[at]);
+	t = c->args.known[at] ? c->args.known[at] : dt_type_text(c, c->args.type[at]);
 	if (!t)
 		return scoped_err(c, n, D_ARGS_TYPE,
 				  "failed to resolve the type of the argument: %s", c->args.type[at]);

@@ -33,26 +33,36 @@ void dt_fds_close(struct dt_fds *s)
 	*s = (struct dt_fds){ 0 };
 }
 
+struct attaching {
+	dtrace_hdl_t *h;
+	struct dt_live *l;
+	const struct dt_progspec *p;
+	int prog;
+};
+
 /* Fired by dt_live_fire(), or called inside other programs. */
-static int attach_nothing(dtrace_hdl_t *h, struct dt_live *l, const struct dt_attach *at, int prog)
+static int attach_nothing(struct attaching *a, const struct dt_attach *at, u64 cookie)
 {
 	return 0;
 }
 
-static int attach_raw_tp(dtrace_hdl_t *h, struct dt_live *l, const struct dt_attach *at, int prog)
+static int keep_link(struct attaching *a, int fd, const char *what, const char *target)
 {
-	int fd = dt_bpf_raw_tp_open(at->target, prog);
+	if (fd >= 0 && dt_fds_add(&a->l->links, fd) == 0)
+		return 0;
+	return dt_live_fail(a->h, "%s '%s'", what, target);
+}
 
-	if (fd < 0 || dt_fds_add(&l->links, fd) < 0)
-		return dt_live_fail(h, "raw tracepoint '%s'", at->target);
-	return 0;
+static int attach_raw_tp(struct attaching *a, const struct dt_attach *at, u64 cookie)
+{
+	int fd = dt_bpf_raw_tp_open(at->target, a->prog, cookie);
+
+	return keep_link(a, fd, "raw tracepoint", at->target);
 }
 
 struct timer {
-	dtrace_hdl_t *h;
-	struct dt_live *l;
+	struct attaching *a;
 	const struct dt_attach *at;
-	int prog;
 	bool attached, failed;
 };
 
@@ -64,41 +74,51 @@ static int attach_timer_cpu(int cpu, void *arg)
 
 	if (fd < 0 && errno == ENODEV) /* went off-line just now */
 		return 0;
-	t->failed = fd < 0 || dt_fds_add(&t->l->links, fd) < 0 || dt_perf_attach(fd, t->prog) < 0;
+	t->failed =
+		fd < 0 || dt_fds_add(&t->a->l->links, fd) < 0 || dt_perf_attach(fd, t->a->prog) < 0;
 	if (t->failed)
-		return dt_live_fail(t->h, "timer of %llu ns on CPU %d",
+		return dt_live_fail(t->a->h, "timer of %llu ns on CPU %d",
 				    (unsigned long long)t->at->period_ns, cpu);
 	t->attached = true;
 	return t->at->all_cpus ? 0 : 1;
 }
 
-static int attach_timer(dtrace_hdl_t *h, struct dt_live *l, const struct dt_attach *at, int prog)
+static int attach_timer(struct attaching *a, const struct dt_attach *at, u64 cookie)
 {
-	struct timer t = { .h = h, .l = l, .at = at, .prog = prog };
+	struct timer t = { .a = a, .at = at };
 
 	if (dt_cpus_each("online", attach_timer_cpu, &t) < 0)
-		return t.failed ? -1 : dt_live_fail(h, "list of CPUs");
-	return t.attached ? 0 : dt_fail(&h->err, EDT_BPF, "timer: no CPU is on-line");
+		return t.failed ? -1 : dt_live_fail(a->h, "list of CPUs");
+	return t.attached ? 0 : dt_fail(&a->h->err, EDT_BPF, "timer: no CPU is on-line");
 }
 
-static int (*const attach[])(dtrace_hdl_t *, struct dt_live *, const struct dt_attach *, int) = {
+static int (*const attach[DT_AT_NKINDS])(struct attaching *, const struct dt_attach *, u64) = {
 	[DT_AT_BEGIN] = attach_nothing, [DT_AT_END] = attach_nothing,
 	[DT_AT_ERROR] = attach_nothing, [DT_AT_RAW_TP] = attach_raw_tp,
 	[DT_AT_TIMER] = attach_timer,
 };
 
+static int attach_prog(dtrace_hdl_t *h, struct dt_live *l, u32 i)
+{
+	const struct dt_progspec *p = &l->obj->progs[i];
+	struct attaching a = { .h = h, .l = l, .p = p, .prog = l->progs[i] };
+	u32 k;
+
+	if ((size_t)p->kind >= DT_NELEM(attach) || !attach[p->kind])
+		return dt_fail(&h->err, EDT_BPF, "attach points of kind %d cannot be attached",
+			       p->kind);
+	for (k = 0; k < p->ntargets; k++)
+		if (attach[p->kind](&a, p->targets[k], k) < 0)
+			return -1;
+	return 0;
+}
+
 int dt_progs_attach(dtrace_hdl_t *h, struct dt_live *l)
 {
 	u32 i;
 
-	for (i = 0; i < l->obj->nprogs; i++) {
-		const struct dt_attach *at = l->obj->progs[i].at;
-
-		if ((size_t)at->kind >= DT_NELEM(attach))
-			return dt_fail(&h->err, EDT_BPF,
-				       "attach points of kind %d cannot be attached", at->kind);
-		if (attach[at->kind](h, l, at, l->progs[i]) < 0)
+	for (i = 0; i < l->obj->nprogs; i++)
+		if (attach_prog(h, l, i) < 0)
 			return -1;
-	}
 	return 0;
 }

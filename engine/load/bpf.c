@@ -157,14 +157,17 @@ int dt_bpf_prog_load(const struct dt_bpf_prog *p)
 	return fd;
 }
 
-int dt_bpf_raw_tp_open(const char *tracepoint, int prog_fd)
+/* Headers may be older than the kernel; kernels without cookies take what ends before a cookie of 0. */
+int dt_bpf_raw_tp_open(const char *tracepoint, int prog_fd, u64 cookie)
 {
-	union bpf_attr a;
+	struct {
+		u64 name;
+		u32 prog_fd, pad;
+		u64 cookie;
+	} a = { ptr(tracepoint), (u32)prog_fd, 0, cookie };
+	size_t size = cookie ? sizeof(a) : offsetof(typeof(a), cookie);
 
-	memset(&a, 0, sizeof(a));
-	a.raw_tracepoint.name = ptr(tracepoint);
-	a.raw_tracepoint.prog_fd = (u32)prog_fd;
-	return bpf(BPF_RAW_TRACEPOINT_OPEN, &a, ATTR_SIZE(raw_tracepoint));
+	return (int)syscall(__NR_bpf, BPF_RAW_TRACEPOINT_OPEN, &a, size);
 }
 
 int dt_bpf_test_run(int prog_fd, const void *ctx, u32 size)

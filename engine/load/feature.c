@@ -67,6 +67,11 @@ static bool has_helper(s32 helper)
 	return loads(insns, DT_NELEM(insns));
 }
 
+static bool has_raw_tp_cookie(void)
+{
+	return has_helper(BPF_FUNC_get_attach_cookie);
+}
+
 static bool has_task_btf(void)
 {
 	return has_helper(BPF_FUNC_get_current_task_btf);
@@ -131,6 +136,7 @@ static const struct {
 } features[DT_NFEATS] = {
 	[DT_FEAT_BTF] = { "kernel type information (BTF)", has_btf },
 	[DT_FEAT_RAW_TP] = { "raw tracepoints", has_raw_tp },
+	[DT_FEAT_RAW_TP_COOKIE] = { "cookies of raw tracepoints", has_raw_tp_cookie },
 	[DT_FEAT_TASK_STORAGE] = { "task storage maps", has_task_storage },
 	[DT_FEAT_TASK_BTF] = { "typed current task", has_task_btf },
 	[DT_FEAT_LOOP] = { "bpf_loop", has_loop },

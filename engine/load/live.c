@@ -4,9 +4,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "load/live.h"
+
+#define FDS_MANY 100 /* a program of so many attachments may need a higher limit */
+
+static u32 links_of(const struct dt_object *o)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < o->nprogs; i++)
+		n += 1 + o->progs[i].ntargets;
+	return n;
+}
 
 int dt_live_fail(dtrace_hdl_t *h, const char *what, ...)
 {
@@ -23,6 +35,10 @@ int dt_live_fail(dtrace_hdl_t *h, const char *what, ...)
 	if (err == EPERM) /* all capabilities, but only within a user namespace, seccomp or lockdown */
 		return dt_fail(&h->err, EDT_ACCESS, "%s: the system does not permit %s",
 			       dt_errstr(EDT_ACCESS), object);
+	if (err == EMFILE && h->live)
+		return dt_fail(&h->err, EDT_BPF,
+			       "%s: %s: this enabling wants %u of them; see RLIMIT_NOFILE (ulimit -n)",
+			       object, dt_errstr(err), links_of(h->live->obj));
 	return dt_fail(&h->err, EDT_BPF, "%s: %s", object, dt_errstr(err));
 }
 
@@ -53,6 +69,31 @@ static struct dt_live *live_new(dtrace_hdl_t *h, const struct dt_object *o)
 	return NULL;
 }
 
+/* Each program and each attachment is a descriptor.  The process's limit is put back when they are made: what is
+ * open stays open, and nobody who polls with select() gets large numbers later. */
+static bool raise_limit(const struct dt_object *o, struct rlimit *before)
+{
+	struct rlimit high;
+
+	if (links_of(o) < FDS_MANY || getrlimit(RLIMIT_NOFILE, before) < 0)
+		return false;
+	high = (struct rlimit){ before->rlim_max, before->rlim_max };
+	return before->rlim_cur < before->rlim_max && setrlimit(RLIMIT_NOFILE, &high) == 0;
+}
+
+static int load_and_attach(dtrace_hdl_t *h, struct dt_live *l)
+{
+	struct rlimit before;
+	bool raised = raise_limit(l->obj, &before);
+	int rv;
+
+	rv = dt_maps_create(h, l) < 0 || dt_progs_load(h, l) < 0 || dt_progs_attach(h, l) < 0 ? -1 :
+												0;
+	if (raised)
+		setrlimit(RLIMIT_NOFILE, &before);
+	return rv;
+}
+
 struct dt_live *dt_live_load(dtrace_hdl_t *h, const struct dt_object *o)
 {
 	struct dt_live *l = live_new(h, o);
@@ -62,7 +103,7 @@ struct dt_live *dt_live_load(dtrace_hdl_t *h, const struct dt_object *o)
 	free(h->verifier_log);
 	h->verifier_log = NULL;
 	h->live = l; /* a child that another thread forks meanwhile finds what there is to let go of */
-	if (dt_maps_create(h, l) < 0 || dt_progs_load(h, l) < 0 || dt_progs_attach(h, l) < 0) {
+	if (load_and_attach(h, l) < 0) {
 		h->live = NULL;
 		dt_live_free(l);
 		return NULL;
@@ -112,7 +153,7 @@ int dt_live_fire(dtrace_hdl_t *h, enum dt_attach_kind kind)
 	u32 i;
 
 	for (i = 0; i < o->nprogs; i++)
-		if (o->progs[i].at->kind == kind &&
+		if (o->progs[i].kind == kind &&
 		    dt_bpf_test_run(h->live->progs[i], ctx, sizeof(ctx)) < 0)
 			return dt_live_fail(h, "firing dtrace:::%s",
 					    kind == DT_AT_BEGIN ? "BEGIN" : "END");

@@ -40,7 +40,8 @@ struct dt_bpf_prog {
 	u32 logsize;
 };
 int dt_bpf_prog_load(const struct dt_bpf_prog *p);
-int dt_bpf_raw_tp_open(const char *tracepoint, int prog_fd);
+/* tracepoint NULL: what the program was loaded for. */
+int dt_bpf_raw_tp_open(const char *tracepoint, int prog_fd, u64 cookie);
 int dt_bpf_test_run(int prog_fd, const void *ctx, u32 size);
 /* Firings for which the program did not run, because it was running on that CPU already; 0 when not known. */
 u64 dt_bpf_prog_misses(int prog_fd);

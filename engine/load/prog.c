@@ -116,15 +116,18 @@ static int line_of(const struct dt_progspec *p, long insn)
 	return line;
 }
 
-static const char *attach_str(const struct dt_attach *at, char *buf, size_t size)
+static const char *attach_str(const struct dt_progspec *p, char *buf, size_t size)
 {
+	const struct dt_attach *at = p->at;
 	static const char *const fixed[] = {
 		[DT_AT_BEGIN] = "dtrace:::BEGIN", [DT_AT_END] = "dtrace:::END", [DT_AT_ERROR] = "dtrace:::ERROR"
 	};
 
 	if ((size_t)at->kind < DT_NELEM(fixed))
 		return fixed[at->kind];
-	if (at->target)
+	if (p->ntargets > 1)
+		snprintf(buf, size, "%u attach points, %s among them", p->ntargets, at->target);
+	else if (at->target)
 		snprintf(buf, size, "attach point %s", at->target);
 	else
 		snprintf(buf, size, "timer of %llu ns", (unsigned long long)at->period_ns);
@@ -135,7 +138,7 @@ static int fail_refused(dtrace_hdl_t *h, const struct dt_progspec *p, int err)
 {
 	struct refusal r = read_log(h->verifier_log ? h->verifier_log : "");
 	char buf[96], line[32] = "";
-	const char *where = attach_str(p->at, buf, sizeof(buf));
+	const char *where = attach_str(p, buf, sizeof(buf));
 	int n = line_of(p, r.insn);
 
 	if (n)
@@ -226,7 +229,7 @@ int dt_progs_load(dtrace_hdl_t *h, struct dt_live *l)
 	u32 i;
 
 	for (i = 0; i < l->obj->nprogs; i++) {
-		if (l->obj->progs[i].at->kind == DT_AT_ERROR)
+		if (l->obj->progs[i].kind == DT_AT_ERROR)
 			continue;
 		l->progs[i] = load(h, l, &l->obj->progs[i]);
 		if (l->progs[i] < 0)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "probe/probe.h"
+#include "types/btf.h"
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err)
 {
@@ -24,6 +25,7 @@ void dt_probes_fini(struct dt_probes *ps)
 {
 	free(ps->byid);
 	free(ps->index);
+	dt_tracepoints_fini(ps->tracepoints);
 	dt_arena_fini(&ps->arena);
 	memset(ps, 0, sizeof(*ps));
 }
@@ -206,12 +208,14 @@ static bool may_provide(const struct dt_provider *prov, const struct dt_pdesc *d
 	return prov->accepts ? prov->accepts(prov, d->prov) : dt_glob_match(d->prov, prov->name);
 }
 
-static int provide(struct dt_probes *ps, const struct dt_pdesc *d)
+/* numbered: no providers but those whose probes have ids of their own. */
+static int provide(struct dt_probes *ps, const struct dt_pdesc *d, bool numbered)
 {
 	const struct dt_provider *const *prov;
 
 	for (prov = dt_providers; *prov; prov++)
-		if (may_provide(*prov, d) && (*prov)->provide(ps, *prov, d))
+		if ((!numbered || (*prov)->numbered) && may_provide(*prov, d) &&
+		    (*prov)->provide(ps, *prov, d))
 			return -1;
 	return 0;
 }
@@ -279,7 +283,7 @@ int dt_probes_match(struct dt_probes *ps, const struct dt_pdesc *d,
 		p = dt_probes_byid(ps, d->id);
 		return p ? cb(p, arg) : 0;
 	}
-	if (provide(ps, d))
+	if (provide(ps, d, false))
 		return -1;
 	if (m.func.how == DT_FIELD_LITERAL && m.name.how == DT_FIELD_LITERAL && index_all(ps))
 		return match_chain(ps, &m, cb, arg);
@@ -290,7 +294,7 @@ struct dt_probe *dt_probes_byid(struct dt_probes *ps, u32 id)
 {
 	static const struct dt_pdesc all = { .prov = "", .mod = "", .func = "", .name = "" };
 
-	if ((id >= ps->nbyid || !ps->byid[id]) && provide(ps, &all))
+	if ((id >= ps->nbyid || !ps->byid[id]) && provide(ps, &all, id < DT_ID_OTHER))
 		return NULL;
 	return id < ps->nbyid ? ps->byid[id] : NULL;
 }
@@ -305,6 +309,26 @@ int dt_probe_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_prob
 	for (i = 0; i < DT_MAXARGS; i++)
 		out->from[i] = i;
 	return p->prov->args ? p->prov->args(ps, p, out) : -1;
+}
+
+int dt_btf_args(struct dt_probes *ps, struct dt_btf *b, const struct dt_btf_proto *proto, u32 skip,
+		struct dt_probe_args *out)
+{
+	u32 n = DT_MIN(proto->n, (u32)DT_BTF_MAXPARAMS), i;
+
+	for (i = skip; i < n && out->argc < DT_MAXARGS; i++) {
+		struct dt_type *t = dt_types_from_btf(ps->types, proto->param[i]);
+		const char *text =
+			dt_btf_text(b, proto->param[i], &ps->arena, &out->userland[out->argc]);
+
+		if (!text)
+			return no_memory(ps);
+		/* what is no number and no pointer is not looked into */
+		out->known[out->argc] =
+			t && dt_type_is_scalar(t) ? t : dt_type_basic(ps->types, DT_T_UINT64);
+		out->type[out->argc++] = text;
+	}
+	return 0;
 }
 
 static void copy_field(char *to, size_t size, const char *from)

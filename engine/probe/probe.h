@@ -15,6 +15,11 @@
 
 struct dt_probes;
 struct dt_provider;
+struct dt_type;
+struct dt_types;
+struct dt_tracepoints;
+struct dt_btf;
+struct dt_btf_proto;
 
 /* How a BPF program is attached; the loader has a row for each. */
 enum dt_attach_kind {
@@ -23,6 +28,7 @@ enum dt_attach_kind {
 	DT_AT_ERROR,  /* never attached: called inside other programs when a clause faults */
 	DT_AT_RAW_TP, /* raw tracepoint `target` */
 	DT_AT_TIMER,  /* perf cpu-clock event, `period_ns`, on all CPUs or one */
+	DT_AT_NKINDS
 };
 
 /* What the program sees as context: who fired (key) and where argN come from; codegen has a row for each. */
@@ -32,12 +38,16 @@ enum dt_abi {
 	DT_ABI_SYS_ENTER, /* ctx[0] struct pt_regs *, ctx[1] number; arg0-5 */
 	DT_ABI_SYS_EXIT,  /* ctx[0] struct pt_regs *, ctx[1] value; arg0 = arg1 = value */
 	DT_ABI_PROFILE,   /* bpf_perf_event_data; arg0 kernel pc, arg1 user pc, arg2 lateness */
+	DT_ABI_RAW_TP,    /* ctx[0 ... nargs - 1]: the tracepoint's arguments */
 };
 
+/* A place in the kernel (or in a process) that one attachment hangs on.  Attach points with nkeys 1 that are alike
+ * (kind, abi, nargs) may be served by one program that is attached to each of them with a cookie: architecture.md. */
 struct dt_attach {
 	enum dt_attach_kind kind;
 	enum dt_abi abi;
 	const char *target;
+	u32 nargs; /* raw arguments that the context has, where that differs: argN is 0 past those */
 	u64 period_ns;
 	bool all_cpus;
 	u32 nkeys; /* keys are below this; 1 when the attach point has one probe */
@@ -66,11 +76,13 @@ struct dt_probe_args {
 	const char *type[DT_MAXARGS]; /* C type text ("struct pt_regs *", "int"), what args[n] is */
 	bool userland[DT_MAXARGS];    /* a pointer into the traced process */
 	int from[DT_MAXARGS];         /* args[n] comes from raw argument from[n] */
+	struct dt_type *known[DT_MAXARGS]; /* NULL: what type[] names; else that type, which need have no name */
 };
 
 struct dt_provider {
 	const char *name;
 	dtrace_attribute_t attr; /* stability shown by -lv */
+	bool numbered;           /* it has probes with ids below DT_ID_OTHER */
 	/* Create the probes that the description may match (all of the provider's when its fields are "") and
 	 * that are not there yet.  Called for every description whose provider glob may match this provider.
 	 * 0 or -1 + dt_fail. */
@@ -81,10 +93,21 @@ struct dt_provider {
 	bool (*accepts)(const struct dt_provider *self, const char *prov_glob); /* NULL: glob on name */
 };
 
+/* Where providers find out what there is to probe: files of the running kernel, or a test's stand-in.  Each may be
+ * NULL, which is as if nothing were there. */
+struct dt_sources {
+	/* The text of a file of tracefs, such as "available_events": on the heap, NUL-terminated; NULL: cannot be read. */
+	char *(*tracefs)(void *arg, const char *file);
+	void *arg;
+};
+
 struct dt_probes {
 	struct dt_arena arena;
 	struct dt_error *err;
-	DT_VEC(struct dt_probe *) list; /* in order of creation */
+	struct dt_types *types; /* the kernel's; NULL: there are none */
+	struct dt_sources sources;
+	struct dt_tracepoints *tracepoints; /* of providers/tracepoint.c, made when first needed */
+	DT_VEC(struct dt_probe *) list;     /* in order of creation */
 	DT_VEC(struct dt_attach *) attaches;
 	struct dt_probe **byid;
 	u32 nbyid;
@@ -102,7 +125,8 @@ struct dt_probes {
 #define DT_ID_OTHER 4096   /* in the order of creation from here */
 
 extern const struct dt_provider *const dt_providers[]; /* NULL terminated: the table of providers */
-extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile;
+extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile,
+	dt_provider_sdt, dt_provider_rawtp;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);
 void dt_probes_fini(struct dt_probes *ps);
@@ -115,6 +139,10 @@ struct dt_probe *dt_probes_add(struct dt_probes *ps, const struct dt_provider *p
 			       struct dt_attach *at, u32 key, const void *priv);
 struct dt_probe *dt_probes_find(struct dt_probes *ps, const char *prov, const char *mod,
 				const char *func, const char *name);
+
+/* Fill in typed arguments from a prototype, without its first `skip` parameters. */
+int dt_btf_args(struct dt_probes *ps, struct dt_btf *b, const struct dt_btf_proto *proto, u32 skip,
+		struct dt_probe_args *out);
 
 /* For the compiler and the API.  Callback for each match in id order; its non-zero value ends the walk and is
  * returned; -1 with dt_fail when a provider failed. */
@@ -139,6 +167,8 @@ struct dt_field {
 };
 struct dt_field dt_field_of(const char *pattern);
 bool dt_field_match(const struct dt_field *f, const char *text);
+
+void dt_tracepoints_fini(struct dt_tracepoints *t);
 
 /* System calls of this architecture: providers/syscalls.c.  Names as the kernel's tables. */
 struct dt_syscall {

@@ -30,6 +30,9 @@ int dt_ksyms_by_name(struct dt_ksyms *k, const char *mod, const char *name, stru
 /* The kernel does not tell addresses to this process: all questions give -1. */
 bool dt_ksyms_hidden(struct dt_ksyms *k);
 
+/* A file of tracefs, wherever that is mounted, or even if it is not: on the heap, NUL-terminated.  NULL with errno. */
+char *dt_tracefs_read(const char *file);
+
 /* ---- user symbols ---- */
 struct dt_usyms; /* all processes known to a handle */
 struct dt_usyms *dt_usyms_new(void);

@@ -53,6 +53,7 @@ static int args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_
 const struct dt_provider dt_provider_dtrace = {
 	.name = "dtrace",
 	.attr = { DTRACE_STABILITY_STABLE, DTRACE_STABILITY_STABLE, DTRACE_CLASS_COMMON },
+	.numbered = true,
 	.provide = provide,
 	.args = args,
 };

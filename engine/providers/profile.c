@@ -92,6 +92,7 @@ static int args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_
 const struct dt_provider dt_provider_profile = {
 	.name = "profile",
 	.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_COMMON },
+	.numbered = true,
 	.provide = provide,
 	.args = args,
 };

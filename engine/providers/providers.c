@@ -3,8 +3,6 @@
 #include "probe/probe.h"
 
 const struct dt_provider *const dt_providers[] = {
-	&dt_provider_dtrace,
-	&dt_provider_syscall,
-	&dt_provider_profile,
-	NULL,
+	&dt_provider_dtrace, &dt_provider_syscall, &dt_provider_profile,
+	&dt_provider_sdt,    &dt_provider_rawtp,   NULL,
 };

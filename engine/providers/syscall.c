@@ -115,6 +115,7 @@ static int args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_
 const struct dt_provider dt_provider_syscall = {
 	.name = "syscall",
 	.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_COMMON },
+	.numbered = true,
 	.provide = provide,
 	.args = args,
 };

@@ -241,6 +241,16 @@ static u32 scan(struct dt_btf *b, const char *name, u32 kind)
 	return 0;
 }
 
+u32 dt_btf_next(struct dt_btf *b, u32 id, int kind, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	for (id++; have(b, id); id++)
+		if (kind_is(b, id, (u32)kind) && strncmp(type_name(b, id), prefix, len) == 0)
+			return id;
+	return 0;
+}
+
 static bool index_kind(struct dt_btf *b, u32 kind)
 {
 	struct name_index *x = &b->index[kind];

@@ -47,6 +47,22 @@ u32 dt_btf_find_enumerator(struct dt_btf *b, const char *name, u32 *item);
 /* The value of an item of an ENUM or ENUM64. */
 s64 dt_btf_enum_value(const struct dt_btf_view *v, u32 item);
 
+/* The next type after id (0: the first) of a kind whose name begins with prefix; 0: none. */
+u32 dt_btf_next(struct dt_btf *b, u32 id, int kind, const char *prefix);
+
+/* The prototype of a FUNC, or of what a typedef or pointer leads to (proto.c).  False: it has none. */
+#define DT_BTF_MAXPARAMS 16
+struct dt_btf_proto {
+	u32 id, ret; /* 0: void */
+	u32 n;       /* parameters; the first DT_BTF_MAXPARAMS are in param[] */
+	u32 param[DT_BTF_MAXPARAMS];
+	bool varargs;
+};
+bool dt_btf_proto(struct dt_btf *b, u32 id, struct dt_btf_proto *out);
+/* A type as C text, which dt_types_lookup() understands; *user: a pointer that is marked as one into a process.
+ * NULL: out of memory. */
+const char *dt_btf_text(struct dt_btf *b, u32 id, struct dt_arena *a, bool *user);
+
 /* A slot per id for whoever converts types; NULL when out of memory or id is none. */
 struct dt_type **dt_btf_slot(struct dt_btf *b, u32 id);
 

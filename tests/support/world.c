@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
+#include "kernel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,7 @@ int world_init(struct world *w)
 		return -1;
 	if (dt_probes_init(&w->probes, &w->err))
 		return -1;
-	return 0;
+	return kernel_init(&w->types, &w->probes);
 }
 
 void world_fini(struct world *w)
@@ -114,6 +115,7 @@ const struct dt_genopts *world_genopts(struct world *w)
 				       .temporal = true,
 				       .ncpus = 2,
 				       .has_task_btf = true,
-				       .has_loop = true };
+				       .has_loop = true,
+				       .cookies = 1u << DT_AT_RAW_TP };
 	return &w->opts;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * world.h - what the compiler sees of the world, the same on every machine: no kernel types, the built-in probes, a
- * fixed process.
+ * world.h - what the compiler sees of the world, the same on every machine: the kernel of kernel.h, the
+ * built-in probes, a fixed process.
  */
 #ifndef WORLD_H
 #define WORLD_H

@@ -99,11 +99,17 @@ static struct dt_aggspec aggs[] = {
 	{ .name = "hi", .func = DTRACEAGG_MAX, .store = DT_AGG_DENSE, .off = 80, .nrows = 2, .nwords = 1 },
 };
 
-static struct dt_progspec progspec(struct dt_attach *at, u32 type)
+static const struct dt_attach *const to_begin = &at_begin, *const to_sys = &at_sys,
+				     *const to_tick = &at_tick, *const to_none = &at_none;
+
+static struct dt_progspec progspec(const struct dt_attach *const *at, u32 type)
 {
 	return (struct dt_progspec){
 		.name = "dt-test:prog",
-		.at = at,
+		.kind = (*at)->kind,
+		.at = *at,
+		.targets = at,
+		.ntargets = 1,
 		.prog_type = type,
 		.insns = count_insns,
 		.ninsns = DT_NELEM(count_insns),
@@ -180,9 +186,9 @@ static void test_maps(dtrace_hdl_t *h, struct dt_live *l)
 
 static void test_run(dtrace_hdl_t *h)
 {
-	struct dt_progspec progs[] = { progspec(&at_begin, BPF_PROG_TYPE_RAW_TRACEPOINT),
-				       progspec(&at_sys, BPF_PROG_TYPE_RAW_TRACEPOINT),
-				       progspec(&at_tick, BPF_PROG_TYPE_PERF_EVENT) };
+	struct dt_progspec progs[] = { progspec(&to_begin, BPF_PROG_TYPE_RAW_TRACEPOINT),
+				       progspec(&to_sys, BPF_PROG_TYPE_RAW_TRACEPOINT),
+				       progspec(&to_tick, BPF_PROG_TYPE_PERF_EVENT) };
 	struct dt_object o = object(progs, 2);
 	struct timespec t;
 	u64 n;
@@ -254,7 +260,7 @@ static void test_refused(dtrace_hdl_t *h)
 
 static void test_no_tracepoint(dtrace_hdl_t *h)
 {
-	struct dt_progspec p = progspec(&at_none, BPF_PROG_TYPE_RAW_TRACEPOINT);
+	struct dt_progspec p = progspec(&to_none, BPF_PROG_TYPE_RAW_TRACEPOINT);
 	struct dt_object o = object(&p, 1);
 
 	CHECK(dt_live_load(h, &o) == NULL);
