@@ -70,6 +70,9 @@ u64 *dt_live_exited(struct dt_live *l);   /* mapped globals: DT_GL_EXITED */
 void *dt_live_state(struct dt_live *l, int cpu); /* mapped state element */
 struct dt_ring_hdr *dt_live_ring(struct dt_live *l, int cpu);
 u64 dt_live_ring_cap(struct dt_live *l);
+struct dt_spec_slot *dt_live_spec_slot(struct dt_live *l, u32 slot); /* NULL: nobody speculates */
+struct dt_ring_hdr *dt_live_spec(struct dt_live *l, u32 slot, int cpu);
+u64 dt_live_spec_cap(struct dt_live *l);
 int dt_live_map_fd(struct dt_live *l, u32 map);
 int dt_live_pollfd(struct dt_live *l); /* doorbell; -1: none */
 void dt_live_drain_doorbell(struct dt_live *l);
@@ -87,6 +90,7 @@ void dt_consumer_free(struct dt_consumer *c);
  * pass's start.  0 or -1. */
 int dt_drain(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace_consume_rec_f *rf,
 	     void *arg, bool final);
+bool dt_spec_waiting(dtrace_hdl_t *h); /* speculations are committed and not yet fetched */
 /* exit() record seen: status EXITED.  Drop counters -> handlers; 0 or -1 (EDT_DROPABORT). */
 int dt_drops_check(dtrace_hdl_t *h);
 struct dt_aggs *dt_aggs_new(dtrace_hdl_t *h, const struct dt_object *o);

@@ -48,6 +48,7 @@ static struct dt_genopts genopts(const dtrace_hdl_t *h)
 		.dynvarsize = (u64)dt_opt(h, DT_OPT_DYNVARSIZE),
 		.aggsize = (u64)dt_opt(h, DT_OPT_AGGSIZE),
 		.temporal = dt_opt(h, DT_OPT_TEMPORAL) != 0,
+		.nspec = dt_opt_u32(h, DT_OPT_NSPEC, 0, DT_NSPEC_MAX),
 		.ncpus = ncpus > 0 ? (u32)ncpus : 1,
 		.has_task_btf = h->features[DT_FEAT_TASK_BTF] >= 0,
 		.has_loop = h->features[DT_FEAT_LOOP] >= 0,
@@ -401,6 +402,8 @@ int64_t dtrace_work_due(dtrace_hdl_t *h)
 	due = until(h->last_status, (u64)dt_opt(h, DT_OPT_STATUSRATE), now);
 	if (switchrate || !h->last_switch)
 		due = DT_MIN(due, until(h->last_switch, switchrate, now));
+	if (dt_spec_waiting(h)) /* a clause was still writing */
+		due = DT_MIN(due, dt_opt(h, DT_OPT_CLEANRATE));
 	if (h->obj->naggs && (agg_rate(h) || !h->last_agg))
 		due = DT_MIN(due, until(h->last_agg, agg_rate(h), now));
 	return due;

@@ -8,6 +8,8 @@
  *   state    one element per possible CPU: drop counters, keyless aggregations, scratch.
  *   ring     one element per possible CPU: the principal buffer.
  *
+ * and, for programs that speculate, `spec`: an element per speculation and possible CPU, laid out as a ring.
+ *
  * The principal buffer is a byte ring with one writer CPU and one reader.  A writer loads head, checks
  * room against tail, and claims its record with a compare-and-swap (a program may be interrupted by another
  * on the same CPU); it writes the payload and last of all the record's first word, which makes the
@@ -32,6 +34,8 @@ enum dt_activity { DT_INACTIVE = 0, DT_ACTIVE = 1, DT_DRAINING = 2 };
 #define DT_ST_DYNDROPS 8
 #define DT_ST_SPECDROPS 16
 #define DT_ST_DBLERRORS 24
+#define DT_ST_SPECBUSY 32    /* speculation() found only buffers that wait for the consumer ... */
+#define DT_ST_SPECUNAVAIL 40 /* ... or that are in use */
 #define DT_ST_FIXED 64
 
 /* ring: each CPU's element */
@@ -40,7 +44,9 @@ struct dt_ring_hdr {
 	u64 drops; /* writer: records that found no room */
 	u64 wake_at; /* both: ring the doorbell when head reaches this; ~0: do not.  The writer sets ~0 when
 			it rings */
-	u64 pad1[5];
+	u64 gen;     /* spec: whose records these are */
+	u64 writers; /* spec: clauses that are writing here now */
+	u64 pad1[3];
 	u64 tail; /* reader: bytes ever read */
 	u64 pad2[7];
 };
@@ -59,6 +65,29 @@ struct dt_rec_hdr {
 #define DT_REC_DISCARD 0x40000000u /* claimed, then not used (a fault, a failed speculation) */
 #define DT_REC_SIZE(w) ((w) & 0x3fffffffu)
 #define DT_REC_HDR 24
+
+/* The epid of a bundle: a committed speculation's records, one after the other, as the payload of one. */
+#define DT_EPID_BUNDLE 0xffffffffu
+#define DT_BUNDLE_MAX 4096 /* bytes of payload; larger ones are fetched by the consumer */
+
+/*
+ * Speculations: slots in globals (dt_object.spec_off), one per identifier from 1 on.
+ *
+ * speculation() makes a free slot active under a new generation.  A CPU's buffer belongs to the generation in its
+ * `gen`; a writer that finds an older one there empties the buffer, so discard() only has to free the slot.
+ * commit() of records of this CPU alone copies them to the principal buffer, as a bundle, and frees the
+ * slot at once; when others have records too, or there is no room, the slot is left to the consumer, who fetches
+ * the records and frees it.  Writers count themselves in `writers` before they look at the slot: once it
+ * is no longer active and nobody writes, what is there is complete and stays as it is.
+ */
+struct dt_spec_slot {
+	u64 word; /* generation << 24 | CPUs that have records << 8 | enum dt_spec_state */
+	u64 ts;   /* of commit() */
+};
+enum dt_spec_state { DT_SPEC_FREE, DT_SPEC_ACTIVE, DT_SPEC_COMMITTED };
+#define DT_SPEC_STATE(w) ((w) & 0xff)
+#define DT_SPEC_GEN_SHIFT 24
+#define DT_SPEC_CPUS_SHIFT 8
 
 /* payload of epid 0 */
 struct dt_rec_fault {

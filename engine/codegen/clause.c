@@ -107,7 +107,12 @@ static void gen_stmt(struct gen *g, const struct dt_stmt *s)
 	switch (s->kind) {
 	case S_EXPR: g_effect(g, s->expr); break;
 	case S_AGG: g_agg(g, s); break;
-	case S_ACT: g_segment_stmt(g, s); break;
+	case S_ACT:
+		if (s->act->flags & DT_AF_REC)
+			g_segment_stmt(g, s);
+		else
+			g_act(g, s);
+		break;
 	case S_IF: gen_if(g, s); break;
 	}
 }
@@ -121,6 +126,7 @@ static bool is_record(const struct dt_stmt *s)
 static void gen_list(struct gen *g, const struct dt_stmt *s)
 {
 	struct segment *outer = g->seg;
+	bool speculating = g->speculating;
 	const struct dt_stmt *first = s;
 	u32 frame = g->f->frame;
 
@@ -146,6 +152,10 @@ static void gen_list(struct gen *g, const struct dt_stmt *s)
 	}
 	if (g->seg && g->seg != outer)
 		g_segment_end(g);
+	if (g->speculating && !speculating) {
+		g_spec_end(g);
+		g->speculating = false;
+	}
 }
 
 static void begin_clause(struct gen *g, const struct at_clause *ac)
@@ -169,6 +179,7 @@ static void begin_clause(struct gen *g, const struct at_clause *ac)
 		g->info_slot = ir_slot(g->f, sizeof(struct dt_rec_fault) + 8);
 	g->prog->loc = ac->clause->loc;
 	g_strtok_begin(g);
+	g_spec_begin(g);
 }
 
 void g_clause(struct gen *g, const struct at_clause *ac)
@@ -199,6 +210,7 @@ void g_clause(struct gen *g, const struct at_clause *ac)
 			g->clause_may_exit = true;
 	}
 	e_label(g, g->end_label);
+	g_spec_end(g);
 	g->prog->loc = (struct dt_loc){ 0 };
 }
 

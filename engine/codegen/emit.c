@@ -121,6 +121,19 @@ void e_xadd(struct gen *g, struct mem m, vreg v)
 	i->size = 8;
 }
 
+vreg e_cmpxchg(struct gen *g, struct mem m, vreg expected, vreg want)
+{
+	m = near_mem(g, m);
+	struct ir_insn *i = ins(g, IR_CMPXCHG);
+
+	i->a = m.p;
+	i->off = (s32)m.off;
+	i->size = 8;
+	i->b = expected;
+	i->c = want;
+	return i->d = ir_reg(g->f);
+}
+
 void e_jmp(struct gen *g, u32 label)
 {
 	ins(g, IR_JMP)->label = label;

@@ -105,6 +105,17 @@ int g_map_doorbell(struct gen *g)
 					     .max_entries = 4096 });
 }
 
+int g_map_spec(struct gen *g)
+{
+	return get_map(g, &g->map_spec,
+		       &(struct dt_mapspec){ .name = "dt_spec",
+					     .role = DT_MAP_SPEC,
+					     .type = BPF_MAP_TYPE_ARRAY,
+					     .key_size = 4,
+					     .flags = BPF_F_MMAPABLE,
+					     .per_cpu_elems = true });
+}
+
 u32 g_rodata(struct gen *g, const void *p, u32 n, u32 align)
 {
 	u32 off;
@@ -703,6 +714,10 @@ static void finish_object(struct gen *g)
 	o->max_record = DT_REC_HDR + sizeof(struct dt_rec_fault);
 	for (u32 k = 0; k < o->nepids; k++)
 		o->max_record = DT_MAX(o->max_record, DT_REC_HDR + o->epids[k].size);
+	o->spec_map = g->map_spec;
+	o->ring_slack = o->max_record;
+	if (g->map_spec >= 0)
+		o->ring_slack = DT_MAX(o->ring_slack, DT_REC_HDR + DT_BUNDLE_MAX);
 }
 
 static void generate(struct gen *g, char upto, struct dt_str *dump)
@@ -710,7 +725,7 @@ static void generate(struct gen *g, char upto, struct dt_str *dump)
 	struct dt_object *o = g->o;
 
 	g->map_state = g->map_ring = g->map_globals = g->map_rodata = -1;
-	g->map_doorbell = g->map_self = -1;
+	g->map_doorbell = g->map_self = g->map_spec = -1;
 	g->strsize = DT_MAX(g->opts->strsize, 2);
 	g->state_top = DT_ST_FIXED;
 	g->globals_top = DT_GL_VARS;

@@ -6,6 +6,7 @@
  *   abi.c      which probe fired, and where argN come from
  *   clause.c   predicate, statements, faults, the ERROR function
  *   record.c   the principal buffer: claim, fill, commit; recording actions
+ *   spec.c     speculations
  *   agg.c      aggregations
  *   vars.c     variables of every scope, addresses, loads and stores
  *   expr.c     scalar expressions
@@ -85,7 +86,7 @@ struct gen {
 	DT_VEC(u8) rodata;
 	struct agg_use *agguse; /* by varid - 1 */
 	u32 naggmaps;           /* aggregations in hashes */
-	int map_state, map_ring, map_globals, map_rodata, map_doorbell, map_self;
+	int map_state, map_ring, map_globals, map_rodata, map_doorbell, map_self, map_spec;
 	u32 state_top, globals_top, self_size, this_size;
 	u32 zeros_off, zeros_len; /* rodata: a stretch of zeros */
 	u32 strsize;
@@ -116,9 +117,11 @@ struct gen {
 	vreg ts, selfp, regs; /* cached for the clause; 0: not made */
 	struct segment *seg;
 	vreg ring, rec, recsize; /* claimed record (0: none) and its size, for a fault */
-	u32 keep, tmp;           /* scratch: clause-lifetime top, statement top */
-	u32 keep_max;            /* the highest keep: pointers of D programs are below */
-	struct mem strtok;       /* what strtok() has left: subrs_str.c */
+	vreg spec;         /* 0, or the speculation buffer (or NULL) that the clause writes to */
+	bool speculating;  /* records go there */
+	u32 keep, tmp;     /* scratch: clause-lifetime top, statement top */
+	u32 keep_max;      /* the highest keep: pointers of D programs are below */
+	struct mem strtok; /* what strtok() has left: subrs_str.c */
 };
 
 /* ---- emitters (emit.c) ------------------------------------------------------------------------- */
@@ -134,6 +137,7 @@ vreg e_ld(struct gen *g, struct mem m, u32 size);
 void e_st(struct gen *g, struct mem m, u32 size, vreg v);
 void e_sti(struct gen *g, struct mem m, u32 size, s64 imm);
 void e_xadd(struct gen *g, struct mem m, vreg v);
+vreg e_cmpxchg(struct gen *g, struct mem m, vreg expected, vreg want); /* 8 bytes; the old value */
 void e_jmp(struct gen *g, u32 label);
 void e_jcc(struct gen *g, u8 cond, vreg a, vreg b, u32 label);
 void e_jcci(struct gen *g, u8 cond, vreg a, s64 imm, u32 label);
@@ -176,6 +180,7 @@ int g_map_globals(struct gen *g);
 int g_map_rodata(struct gen *g);
 int g_map_ring(struct gen *g);
 int g_map_doorbell(struct gen *g);
+int g_map_spec(struct gen *g);
 u32 g_add_map(struct gen *g, const struct dt_mapspec *m);
 struct mem g_zeros(struct gen *g, u32 size);        /* constant zeros to read */
 void e_zero(struct gen *g, struct mem m, u32 size); /* clear known memory */
@@ -213,6 +218,27 @@ void g_segment_end(struct gen *g);
 void g_ring_once(struct gen *g);    /* at the start of a program with many clauses that record */
 void g_fault_record(struct gen *g); /* in the ERROR function: the record with epid 0 */
 void g_discard(struct gen *g);
+/* Pieces for spec.c.  The ring of this CPU; moving its head by total bytes, a constant or n, to lost when others
+ * were faster twice: the record's offset, bounded. */
+vreg g_find_ring(struct gen *g);
+vreg g_advance(struct gen *g, vreg ring, vreg h, vreg n, u32 total, u32 lost);
+void g_patch(struct gen *g,
+	     enum dt_patch_kind kind); /* the last instruction's constant is the loader's */
+void g_header(struct gen *g, vreg rec, u32 epid, vreg probe);
+void g_doorbell(struct gen *g);
+void g_wake(struct gen *g, vreg ring); /* when the consumer asked to be woken */
+
+/* ---- spec.c --------------------------------------------------------------------------------------- */
+bool g_commits(const struct dt_stmt *s); /* commit() among these statements */
+void g_spec_begin(struct gen *g);        /* of a clause */
+void g_spec_end(struct gen *g);          /* of the statements that speculate() reaches */
+void act_speculate(struct gen *g, const struct dt_stmt *s);
+void act_commit(struct gen *g, const struct dt_stmt *s);
+void act_discard(struct gen *g, const struct dt_stmt *s);
+vreg subr_speculation(struct gen *g, const struct dt_node *n);
+
+/* ---- acts.c: actions that record nothing ------------------------------------------------------------ */
+void g_act(struct gen *g, const struct dt_stmt *s);
 /* Fixed size and kind of a datum made from an expression. */
 void g_datum_of(struct gen *g, const struct dt_node *n, struct dt_datum *d);
 /* Evaluate n and store it at m in the form d says.  For keys, unused bytes are cleared. */

@@ -18,6 +18,7 @@ enum dt_map_role {
 	DT_MAP_GLOBALS, /* array, 1 element, mmapable: direct value access */
 	DT_MAP_STATE,   /* array, element per CPU, mmapable */
 	DT_MAP_RING, /* array, element per CPU, mmapable; value_size is set by the loader (bufsize) */
+	DT_MAP_SPEC, /* array, element per speculation and CPU, mmapable; value_size is the loader's (specsize) */
 	DT_MAP_RODATA,   /* array, 1 element, `init`, frozen */
 	DT_MAP_DOORBELL, /* ring buffer */
 	DT_MAP_AGG,      /* hash of aggregation `index`; key: dt_aggspec */
@@ -49,6 +50,8 @@ struct dt_reloc {
 enum dt_patch_kind {
 	DT_PATCH_RING_MASK, /* imm = cap - 1 */
 	DT_PATCH_RING_CAP,  /* imm = cap */
+	DT_PATCH_SPEC_MASK, /* the same of speculation buffers ... */
+	DT_PATCH_SPEC_CAP, /* ... of which the capacity is what specsize says, and no power of two */
 };
 struct dt_patch {
 	u32 insn;
@@ -174,17 +177,23 @@ struct dt_object {
 	u32 naggs;
 	struct dt_loc *faults; /* fault sites: source locations */
 	u32 nfaults;
-	u32 max_record; /* largest record with header: the ring's slack */
+	u32 max_record; /* largest record with header */
+	u32 ring_slack; /* how far the largest claim may run past the ring's end */
 	int ring_map, state_map, globals_map, doorbell_map; /* indexes in maps, -1: not needed */
-	DT_VEC(struct dt_fmt *) fmts;                       /* on the heap, freed with the object */
-	bool only_consumer_cpu; /* only BEGIN, END, ERROR record: a small ring will do */
+	int spec_map;
+	u32 nspec, spec_off; /* speculation slots: how many (0: nobody speculates), where in globals */
+	DT_VEC(struct dt_fmt *) fmts; /* on the heap, freed with the object */
+	bool only_consumer_cpu;       /* only BEGIN, END, ERROR record: a small ring will do */
 };
+
+#define DT_NSPEC_MAX 65536
 
 /* Options that shape code. */
 struct dt_genopts {
 	u32 strsize, stackframes, ustackframes;
 	u64 dynvarsize, aggsize;
 	bool temporal;
+	u32 nspec;
 	bool no_direct; /* read typed kernel pointers through helpers, not by plain loads */
 	u32 ncpus;      /* possible CPUs */
 	/* kernel features the generator asks for */

@@ -442,10 +442,20 @@ static struct ir_insn *last(struct gen *g)
 	return &g->f->v[g->f->n - 1];
 }
 
-/* Move head from h to h2; when a program that interrupted this one was faster, once more. */
-static vreg advance(struct gen *g, vreg ring, vreg h, u32 total, u32 lost)
+void g_patch(struct gen *g, enum dt_patch_kind kind)
 {
-	vreg h2 = e_alui(g, IR_ADD, h, total);
+	last(g)->patch = (u8)(1 + kind);
+}
+
+static vreg past(struct gen *g, vreg h, vreg n, u32 total)
+{
+	return n ? e_alu(g, IR_ADD, h, n) : e_alui(g, IR_ADD, h, total);
+}
+
+/* When a program that interrupted this one was faster, once more. */
+vreg g_advance(struct gen *g, vreg ring, vreg h, vreg n, u32 total, u32 lost)
+{
+	vreg h2 = past(g, h, n, total);
 	struct mem head = ring_word(ring, offsetof(struct dt_ring_hdr, head));
 
 	if (!g_nesting(g)) {
@@ -456,16 +466,8 @@ static vreg advance(struct gen *g, vreg ring, vreg h, u32 total, u32 lost)
 	u32 done = ir_label(g->f);
 
 	for (int k = 0; k < 2; k++) {
-		struct ir_insn *x;
-		vreg old = ir_reg(g->f), next = k ? e_alui(g, IR_ADD, cur, total) : h2;
+		vreg old = e_cmpxchg(g, head, cur, k ? past(g, cur, n, total) : h2);
 
-		x = ir_emit(g->prog, g->f, IR_CMPXCHG);
-		x->a = ring;
-		x->off = (s32)head.off;
-		x->size = 8;
-		x->b = cur;
-		x->c = next;
-		x->d = old;
 		e_jcc(g, BPF_JEQ, old, cur, done);
 		if (k == 0)
 			e_set(g, cur, old);
@@ -480,7 +482,7 @@ static vreg ring_lookup(struct gen *g)
 	return e_call(g, BPF_FUNC_map_lookup_elem, a_map(g_map_ring(g)), a_fp(g->cpu_slot));
 }
 
-static vreg find_ring(struct gen *g)
+vreg g_find_ring(struct gen *g)
 {
 	u32 have = ir_label(g->f);
 
@@ -519,23 +521,23 @@ void g_ring_once(struct gen *g)
 static void claim(struct gen *g, u32 total)
 {
 	u32 room = ir_label(g->f), lost = ir_label(g->f), ok = ir_label(g->f);
-	vreg ring = find_ring(g);
+	vreg ring = g->speculating ? g->spec : g_find_ring(g);
 	vreg h = e_ld(g, ring_word(ring, offsetof(struct dt_ring_hdr, head)), 8);
 	vreg t = e_ld(g, ring_word(ring, offsetof(struct dt_ring_hdr, tail)), 8);
 	vreg n = e_alui(g, IR_ADD, e_alu(g, IR_SUB, h, t), total);
 
 	e_jcci(g, BPF_JLE, n, 0, room);
-	last(g)->patch = 1 + DT_PATCH_RING_CAP;
+	g_patch(g, g->speculating ? DT_PATCH_SPEC_CAP : DT_PATCH_RING_CAP);
 	e_label(g, lost);
 	struct mem drops = ring_word(ring, offsetof(struct dt_ring_hdr, drops));
 
 	e_st(g, drops, 8, e_alui(g, IR_ADD, e_ld(g, drops, 8), 1));
 	e_jmp(g, g->end_label);
 	e_label(g, room);
-	vreg at = advance(g, ring, h, total, ok);
+	vreg at = g_advance(g, ring, h, 0, total, ok);
 	vreg off = e_alui(g, IR_AND, at, 0);
 
-	last(g)->patch = 1 + DT_PATCH_RING_MASK;
+	g_patch(g, g->speculating ? DT_PATCH_SPEC_MASK : DT_PATCH_RING_MASK);
 	e_set(g, g->rec, e_alu(g, IR_ADD, ring, off));
 	e_seti(g, g->recsize, total);
 	g->ring = ring;
@@ -555,37 +557,44 @@ static struct mem rec_word(struct gen *g, u32 off)
 	return (struct mem){ g->rec, DT_RING_DATA + (s64)off };
 }
 
-static void write_header(struct gen *g, u32 epid, vreg probe)
+void g_header(struct gen *g, vreg rec, u32 epid, vreg probe)
 {
+	struct mem m = { rec, DT_RING_DATA };
+
 	if (g->opts->temporal) {
 		if (!g->ts)
 			g->ts = e_call0(g, BPF_FUNC_ktime_get_ns);
-		e_st(g, rec_word(g, offsetof(struct dt_rec_hdr, ts)), 8, g->ts);
+		e_st(g, mem_add(m, offsetof(struct dt_rec_hdr, ts)), 8, g->ts);
 	}
-	e_sti(g, rec_word(g, offsetof(struct dt_rec_hdr, epid)), 4, epid);
-	e_st(g, rec_word(g, offsetof(struct dt_rec_hdr, probe)), 4, probe);
+	e_sti(g, mem_add(m, offsetof(struct dt_rec_hdr, epid)), 4, epid);
+	e_st(g, mem_add(m, offsetof(struct dt_rec_hdr, probe)), 4, probe);
 }
 
-static void ring_doorbell(struct gen *g)
+void g_doorbell(struct gen *g)
 {
 	e_call(g, BPF_FUNC_ringbuf_output, a_map(g_map_doorbell(g)), a_mem(g_globals_mem(g, 0)),
 	       a_imm(8), a_imm(BPF_RB_FORCE_WAKEUP));
 }
 
+void g_wake(struct gen *g, vreg ring)
+{
+	struct mem wake = ring_word(ring, offsetof(struct dt_ring_hdr, wake_at));
+	u32 quiet = ir_label(g->f);
+	vreg h = e_ld(g, ring_word(ring, 0), 8);
+
+	e_jcc(g, BPF_JLT, h, e_ld(g, wake, 8), quiet);
+	e_sti(g, wake, 8, -1);
+	g_doorbell(g);
+	e_label(g, quiet);
+}
+
 static void commit(struct gen *g, u32 total, bool urgent)
 {
-	struct mem wake = ring_word(g->ring, offsetof(struct dt_ring_hdr, wake_at));
-	u32 quiet = ir_label(g->f);
-
 	e_sti(g, rec_word(g, 0), 4, (s64)(s32)(total | DT_REC_COMMIT));
-	if (!urgent) {
-		vreg h = e_ld(g, ring_word(g->ring, 0), 8);
-
-		e_jcc(g, BPF_JLT, h, e_ld(g, wake, 8), quiet);
-		e_sti(g, wake, 8, -1);
-	}
-	ring_doorbell(g);
-	e_label(g, quiet);
+	if (urgent)
+		g_doorbell(g);
+	else if (!g->speculating)
+		g_wake(g, g->ring);
 	e_seti(g, g->rec, 0);
 }
 
@@ -611,12 +620,12 @@ void g_segment_begin(struct gen *g, const struct dt_stmt *first)
 	g->epid = s->epid->epid;
 	claim(g, DT_REC_HDR + s->epid->size);
 	s->ring = g->ring;
-	write_header(g, g->epid, g->errinfo ? e_movi(g, 3) : g_probe_id(g));
+	g_header(g, g->rec, g->epid, g->errinfo ? e_movi(g, 3) : g_probe_id(g));
 }
 
 void g_segment_end(struct gen *g)
 {
-	commit(g, DT_REC_HDR + g->seg->epid->size, g->seg->urgent);
+	commit(g, DT_REC_HDR + g->seg->epid->size, g->seg->urgent && !g->speculating);
 	g->seg = NULL;
 }
 
@@ -627,10 +636,11 @@ void g_fault_record(struct gen *g)
 	vreg probe = e_ld(g, (struct mem){ g->errinfo, sizeof(struct dt_rec_fault) }, 4);
 
 	g->ts = 0;
+	g->speculating = false;
 	g->rec = e_movi(g, 0);
 	g->recsize = e_movi(g, 0);
 	claim(g, total);
-	write_header(g, 0, probe);
+	g_header(g, g->rec, 0, probe);
 	for (size_t k = 0; k < DT_NELEM(words); k++)
 		e_st(g, rec_word(g, DT_REC_HDR + words[k]), 8,
 		     e_ld(g, (struct mem){ g->errinfo, words[k] }, 8));

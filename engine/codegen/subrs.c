@@ -225,6 +225,7 @@ static vreg (*const number_rows[DT_S_N])(struct gen *g, const struct dt_node *n)
 	[DT_S_MUTEX_OWNER] = subr_mutex,
 	[DT_S_MUTEX_TYPE_ADAPTIVE] = subr_mutex,
 	[DT_S_MUTEX_TYPE_SPIN] = subr_mutex,
+	[DT_S_SPECULATION] = subr_speculation,
 	[DT_S_RW_ISWRITER] = subr_rw,
 	[DT_S_RW_READ_HELD] = subr_rw,
 	[DT_S_RW_WRITE_HELD] = subr_rw,

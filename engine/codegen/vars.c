@@ -218,9 +218,10 @@ static bool uses(struct gen *g, bool pred, bool (*test)(const struct dt_node *))
 
 void g_clause_vars(struct gen *g, bool pred)
 {
-	if (!g->ts &&
-	    (uses(g, pred, is_timestamp) ||
-	     (!pred && g->opts->temporal && (!g->clause->stmts || g_stmts_record(g->clause->stmts)))))
+	if (!g->ts && (uses(g, pred, is_timestamp) ||
+		       (!pred && g->opts->temporal &&
+			(!g->clause->stmts || g_stmts_record(g->clause->stmts) ||
+			 g_commits(g->clause->stmts)))))
 		g->ts = e_call0(g, BPF_FUNC_ktime_get_ns);
 	make_self(g, pred);
 	if (!g->regs && !g->errinfo && g_abi(g)->begin_args && uses(g, pred, is_raw_arg))

@@ -4,6 +4,7 @@
  *
  *   ring.c       the per-CPU rings: reading, giving room back, merging by time
  *   drain.c      records -> probe callback, record callbacks, end of firing
+ *   spec.c       committed speculations
  *   flow.c       entry and return: indentation
  *   drops.c      counters of lost data -> drop handler; fault records -> error handler
  *   out.c        where text goes: a FILE, or the buffered handler
@@ -56,6 +57,7 @@ struct dt_cursor {
 	u64 head;  /* as seen when the pass began */
 	u64 done;  /* what tail was last set to */
 	u64 ts;    /* of the record at pos */
+	u32 inner; /* bytes of the bundle at pos that were dealt with */
 	int cpu;
 	/* flow.c */
 	u32 last_epid, last_probe;
@@ -85,6 +87,24 @@ void dt_merge_push(struct dt_merge *m, struct dt_cursor *c);
 void dt_merge_fix_top(struct dt_merge *m); /* the top's ts has grown */
 void dt_merge_pop(struct dt_merge *m);
 
+/* ---- spec.c ---------------------------------------------------------------------------------- */
+
+/* A speculation that the consumer fetched: its records, in the order they were made. */
+struct dt_bundle {
+	struct dt_bundle *next;
+	u64 ts; /* of commit() */
+	u32 n, at;
+	u8 *mem;
+	struct dt_speced {
+		const struct dt_rec_hdr *rec;
+		int cpu;
+	} recs[];
+};
+struct dt_consumer;
+/* Fetch what was committed, wait: for clauses that are still writing.  0, or -1 with EDT_NOMEM. */
+int dt_spec_fetch(struct dt_consumer *c, bool wait);
+void dt_bundle_free(struct dt_bundle *b);
+
 /* ---- drain.c --------------------------------------------------------------------------------- */
 
 struct dt_consumer {
@@ -92,6 +112,7 @@ struct dt_consumer {
 	int ncpus;
 	struct dt_cursor *cursors; /* per CPU; ring NULL: none */
 	struct dt_merge merge;
+	struct dt_bundle *bundles;   /* oldest first */
 	dtrace_probedesc_t **pdescs; /* by probe id, made when first seen */
 	u32 npdescs;
 	char *shown;   /* the record laid out for callbacks */
@@ -105,7 +126,7 @@ struct dt_consumer {
 	struct dt_told {
 		u64 principal, agg;
 	} *told;
-	u64 told_dyn, told_spec, told_dbl;
+	u64 told_dyn, told_spec, told_specbusy, told_specunavail, told_dbl;
 	u64 told_missed;
 };
 /* An unknown id gives an empty description; NULL when memory ends. */

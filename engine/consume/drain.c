@@ -44,7 +44,7 @@ static void init_cursor(struct dt_consumer *c, int cpu)
 		return;
 	cur->data = (u8 *)ring + DT_RING_DATA;
 	cur->cap = dt_live_ring_cap(c->h->live);
-	cur->slack = c->h->obj->max_record;
+	cur->slack = c->h->obj->ring_slack;
 	cur->pos = cur->done = ring->tail;
 }
 
@@ -118,6 +118,12 @@ void dt_consumer_free(struct dt_consumer *c)
 	for (u32 i = 0; i < c->npdescs; i++)
 		free(c->pdescs[i]);
 	free(c->pdescs);
+	while (c->bundles) {
+		struct dt_bundle *b = c->bundles;
+
+		c->bundles = b->next;
+		dt_bundle_free(b);
+	}
 	free(c->cursors);
 	free(c->merge.v);
 	free(c->told);
@@ -274,7 +280,8 @@ static const struct dt_rec_hdr *next_record(const struct dt_cursor *c, u32 size)
 	return __atomic_load_n(&r->size, __ATOMIC_ACQUIRE) & DT_REC_COMMIT ? r : NULL;
 }
 
-static int fire(struct pass *p, struct dt_cursor *c, const struct dt_epid *e, struct dt_rec_hdr *rec)
+static int fire(struct pass *p, struct dt_cursor *c, const struct dt_epid *e,
+		const struct dt_rec_hdr *rec, const struct dt_rec_hdr *next)
 {
 	dtrace_probedata_t *pd = &p->pd;
 	int rv;
@@ -284,7 +291,7 @@ static int fire(struct pass *p, struct dt_cursor *c, const struct dt_epid *e, st
 	pd->dtpda_pdesc = dt_consumer_pdesc(p->c, rec->probe);
 	pd->dtpda_cpu = c->cpu;
 	pd->dtpda_timestamp = p->temporal ? rec->ts : 0;
-	pd->dtpda_data = (char *)(rec + 1);
+	pd->dtpda_data = (char *)(uintptr_t)(rec + 1);
 	if (!pd->dtpda_pdesc)
 		return -1;
 	if (!e->direct) {
@@ -294,7 +301,7 @@ static int fire(struct pass *p, struct dt_cursor *c, const struct dt_epid *e, st
 	if (p->c->has_pid[e->epid - 1])
 		learn_pids(p, e);
 	if (p->flow)
-		dt_flow_before(c, pd, e->epid, next_record(c, DT_REC_HDR + e->size));
+		dt_flow_before(c, pd, e->epid, next);
 	rv = p->pf(pd, p->arg);
 	if (p->flow)
 		dt_flow_after(c, pd, e->epid);
@@ -315,28 +322,83 @@ static int corrupt(struct pass *p, struct dt_cursor *c)
 		       c->cpu);
 }
 
-/* One record from c, whatever it is. */
-static int take(struct pass *p, struct dt_cursor *c, struct dt_rec_hdr *rec)
+/* Does a record make sense?  Bundles are looked into later. */
+static bool is_known(const struct pass *p, const struct dt_rec_hdr *rec)
 {
 	const struct dt_object *o = p->h->obj;
 	u32 size = DT_REC_SIZE(rec->size), epid = rec->epid;
+
+	if (epid == DT_EPID_BUNDLE)
+		return true;
+	if (epid > o->nepids)
+		return false;
+	return size == DT_REC_HDR + (epid ? o->epids[epid - 1].size : sizeof(struct dt_rec_fault));
+}
+
+static int deal_with(struct pass *p, struct dt_cursor *c, const struct dt_rec_hdr *rec,
+		     const struct dt_rec_hdr *next)
+{
 	const struct dt_epid *e;
+
+	if (!rec->epid)
+		return dt_fault_record(p->c, c->cpu, rec);
+	e = &p->h->obj->epids[rec->epid - 1];
+	return e->quiet ? 0 : fire(p, c, e, rec, next);
+}
+
+/* The next record of the bundle at c's position. */
+static int take_inner(struct pass *p, struct dt_cursor *c, const struct dt_rec_hdr *bundle)
+{
+	u32 left = DT_REC_SIZE(bundle->size) - DT_REC_HDR - c->inner, size;
+	const struct dt_rec_hdr *rec = (const void *)((const u8 *)(bundle + 1) + c->inner);
+	int err = 0;
+
+	if (left < DT_REC_HDR)
+		return corrupt(p, c);
+	size = DT_REC_SIZE(rec->size);
+	if (size < DT_REC_HDR || size > left || rec->epid == DT_EPID_BUNDLE || !is_known(p, rec))
+		return corrupt(p, c);
+	if (!(rec->size & DT_REC_DISCARD))
+		err = deal_with(p, c, rec, NULL);
+	c->inner += size;
+	if (size == left) {
+		c->inner = 0;
+		dt_cursor_step(c, DT_REC_SIZE(bundle->size));
+	}
+	return err;
+}
+
+/* One record from c, whatever it is. */
+static int take(struct pass *p, struct dt_cursor *c, struct dt_rec_hdr *rec)
+{
+	u32 size = DT_REC_SIZE(rec->size);
 	int err;
 
-	if (epid > o->nepids)
+	if (!is_known(p, rec))
 		return corrupt(p, c);
-	if (!epid) {
-		if (size != DT_REC_HDR + sizeof(struct dt_rec_fault))
-			return corrupt(p, c);
-		err = dt_fault_record(p->c, c->cpu, rec);
-	} else {
-		e = &o->epids[epid - 1];
-		if (size != DT_REC_HDR + e->size)
-			return corrupt(p, c);
-		err = e->quiet ? 0 : fire(p, c, e, rec);
-	}
+	if (rec->epid == DT_EPID_BUNDLE)
+		return take_inner(p, c, rec);
+	err = deal_with(p, c, rec, next_record(c, size));
 	dt_cursor_step(c, size);
 	return err;
+}
+
+/* Speculations that were committed before ts. */
+static int take_bundles(struct pass *p, u64 ts)
+{
+	struct dt_bundle *b;
+
+	while ((b = p->c->bundles) && b->ts <= ts) {
+		while (b->at < b->n) {
+			const struct dt_speced *s = &b->recs[b->at++];
+
+			if (deal_with(p, &p->c->cursors[s->cpu], s->rec, NULL) < 0)
+				return -1;
+		}
+		p->c->bundles = b->next;
+		dt_bundle_free(b);
+	}
+	return 0;
 }
 
 /* ---- passes ---------------------------------------------------------------------------------- */
@@ -390,6 +452,8 @@ static int drain_merged(struct pass *p)
 	while (m->n) {
 		struct dt_cursor *c = m->v[0];
 
+		if (take_bundles(p, c->ts) < 0)
+			return -1;
 		if (dt_cursor_peek(c, p->max, &rec) != DT_PEEK_RECORD || take(p, c, rec) < 0)
 			return -1;
 		more = peek(p, c, &rec);
@@ -400,7 +464,7 @@ static int drain_merged(struct pass *p)
 		else
 			dt_merge_pop(m);
 	}
-	return 0;
+	return take_bundles(p, p->until);
 }
 
 static bool is_pseudo(const struct pass *p, u32 probe, const char *name)
@@ -451,6 +515,8 @@ static int drain_by_cpu(struct pass *p)
 	for (cpu = 0; cpu < c->ncpus; cpu++)
 		if (c->cursors[cpu].ring && cpu != last && drain_one(p, &c->cursors[cpu]) < 0)
 			return -1;
+	if (take_bundles(p, UINT64_MAX) < 0)
+		return -1;
 	return last < 0 ? 0 : drain_one(p, &c->cursors[last]);
 }
 
@@ -485,10 +551,12 @@ static int run(struct pass *p)
 {
 	int rounds = FINAL_ROUNDS;
 
-	do
+	do {
+		if (dt_spec_fetch(p->c, p->final) < 0)
+			return -1;
 		if ((p->temporal ? drain_merged(p) : drain_by_cpu(p)) < 0)
 			return -1;
-	while (p->final && --rounds && more_claimed(p->c));
+	} while (p->final && --rounds && more_claimed(p->c));
 	return 0;
 }
 
@@ -524,7 +592,7 @@ int dt_drain(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace_consu
 
 	if (c->busy)
 		return dt_fail(&h->err, EDT_BUSY, "records are being consumed already");
-	p.max = DT_MAX(h->obj->max_record, (u32)(DT_REC_HDR + sizeof(struct dt_rec_fault)));
+	p.max = h->obj->ring_slack;
 	c->busy = true;
 	c->snapped = false;
 	memset(&c->learnt, 0, sizeof(c->learnt));

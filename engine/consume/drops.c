@@ -127,6 +127,18 @@ static u64 all_cpus(dtrace_hdl_t *h, size_t off)
 	return sum;
 }
 
+/* Records that found no room in their buffer, and attempts that failed. */
+static u64 spec_drops(dtrace_hdl_t *h)
+{
+	u64 sum = all_cpus(h, DT_ST_SPECDROPS);
+
+	for (int cpu = 0; cpu < h->consumer->ncpus; cpu++)
+		for (u32 i = 0; i < h->obj->nspec; i++)
+			sum += counter(dt_live_spec(h->live, i, cpu),
+				       offsetof(struct dt_ring_hdr, drops));
+	return sum;
+}
+
 int dt_drops_check(dtrace_hdl_t *h)
 {
 	struct dt_consumer *c = h->consumer;
@@ -137,7 +149,11 @@ int dt_drops_check(dtrace_hdl_t *h)
 		if (check_cpu(h, cpu) < 0)
 			return -1;
 	if (tell(h, DTRACEDROP_DYNAMIC, ALL_CPUS, all_cpus(h, DT_ST_DYNDROPS), &c->told_dyn) < 0 ||
-	    tell(h, DTRACEDROP_SPEC, ALL_CPUS, all_cpus(h, DT_ST_SPECDROPS), &c->told_spec) < 0)
+	    tell(h, DTRACEDROP_SPEC, ALL_CPUS, spec_drops(h), &c->told_spec) < 0 ||
+	    tell(h, DTRACEDROP_SPECBUSY, ALL_CPUS, all_cpus(h, DT_ST_SPECBUSY), &c->told_specbusy) <
+		    0 ||
+	    tell(h, DTRACEDROP_SPECUNAVAIL, ALL_CPUS, all_cpus(h, DT_ST_SPECUNAVAIL),
+		 &c->told_specunavail) < 0)
 		return -1;
 	if (tell_missed(h) < 0)
 		return -1;

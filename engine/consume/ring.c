@@ -76,6 +76,7 @@ void dt_cursor_resync(struct dt_cursor *c)
 {
 	memset(c->data, 0, c->cap + c->slack);
 	c->pos = c->done = c->head;
+	c->inner = 0;
 	__atomic_store_n(&c->ring->tail, c->pos, __ATOMIC_RELEASE);
 }
 

@@ -1002,8 +1002,13 @@ static void check_if(struct dt_compile *c, struct dt_stmt *s)
 		dt_err(c, D_PRED_SCALAR, s->expr->loc,
 		       "the condition of if must be of scalar type, not \"%s\"",
 		       dt_tstr(c, s->expr->type));
+	/* as if each block were a clause: speculate() reaches to its end, and its records are its own */
+	struct dt_did before = c->did;
+
 	check_stmts(c, s->then_);
+	c->did = before;
 	check_stmts(c, s->else_);
+	c->did = before;
 }
 
 static void check_stmts(struct dt_compile *c, struct dt_stmt *s)
@@ -1029,7 +1034,7 @@ static void check_clause(struct dt_compile *c, struct dt_clause *cl)
 {
 	c->clause = cl;
 	c->args_state = 0;
-	c->did_spec = c->did_commit = c->did_rec = false;
+	c->did = (struct dt_did){ 0 };
 	dt_bind_clause(c, cl);
 	if (cl->pred)
 		check_pred(c, cl);

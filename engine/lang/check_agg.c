@@ -288,9 +288,9 @@ const char *dt_agg_function_name(int kind)
 
 static void rules(struct dt_compile *c, const struct dt_stmt *s, const char *name)
 {
-	if (c->did_commit)
+	if (c->did.commit)
 		dt_err(c, D_AGG_COMM, s->loc, "aggregating into @%s may not follow commit( )", name);
-	else if (c->did_spec)
+	else if (c->did.spec)
 		dt_err(c, D_AGG_SPEC, s->loc, "aggregating into @%s may not follow speculate( )",
 		       name);
 }

@@ -271,20 +271,20 @@ struct dt_node *dt_check_call(struct dt_compile *c, struct dt_node *n, bool key)
 
 void dt_rule_rec(struct dt_compile *c, struct dt_loc loc, const char *what)
 {
-	if (c->did_commit)
+	if (c->did.commit)
 		dt_err(c, D_DREC_COMM, loc, "%s( ) may not follow commit( ): it records data", what);
-	c->did_rec = true;
+	c->did.rec = true;
 }
 
 static void rule_speculate(struct dt_compile *c, struct dt_loc loc)
 {
-	if (c->did_spec)
+	if (c->did.spec)
 		dt_err(c, D_SPEC_SPEC, loc, "speculate( ) may not follow speculate( )");
-	else if (c->did_commit)
+	else if (c->did.commit)
 		dt_err(c, D_SPEC_COMM, loc, "speculate( ) may not follow commit( )");
-	else if (c->did_rec)
+	else if (c->did.rec)
 		dt_err(c, D_SPEC_DREC, loc, "speculate( ) may not follow data-recording actions");
-	c->did_spec = true;
+	c->did.spec = true;
 }
 
 static void rules(struct dt_compile *c, const struct dt_stmt *s)
@@ -294,14 +294,14 @@ static void rules(struct dt_compile *c, const struct dt_stmt *s)
 	if (act->id == DT_A_SPECULATE)
 		rule_speculate(c, s->loc);
 	if (act->id == DT_A_COMMIT) {
-		if (c->did_rec)
+		if (c->did.rec)
 			dt_err(c, D_COMM_DREC, s->loc,
 			       "commit( ) may not follow data-recording actions");
-		c->did_commit = true;
+		c->did.commit = true;
 	}
-	if (c->did_spec && act->id == DT_A_EXIT)
+	if (c->did.spec && act->id == DT_A_EXIT)
 		dt_err(c, D_EXIT_SPEC, s->loc, "exit( ) may not follow speculate( )");
-	else if (c->did_spec && act->flags & DT_AF_DESTRUCTIVE)
+	else if (c->did.spec && act->flags & DT_AF_DESTRUCTIVE)
 		dt_err(c, D_ACT_SPEC, s->loc,
 		       "%s( ) may not follow speculate( ): destructive actions cannot be undone",
 		       act->name);

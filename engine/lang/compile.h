@@ -251,7 +251,9 @@ struct dt_compile {
 	struct dt_clause *clause;
 	int args_state; /* 0 not asked; 1 known; -1 there are none (said so) */
 	struct dt_probe_args args;
-	bool did_spec, did_commit, did_rec;
+	struct dt_did {
+		bool spec, commit, rec;
+	} did;
 	u32 ntemps;
 };
 

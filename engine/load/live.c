@@ -201,6 +201,23 @@ u64 dt_live_ring_cap(struct dt_live *l)
 	return l->ring_cap;
 }
 
+struct dt_spec_slot *dt_live_spec_slot(struct dt_live *l, u32 slot)
+{
+	if (l->obj->spec_map < 0 || slot >= l->obj->nspec)
+		return NULL;
+	return (void *)global_word(l, l->obj->spec_off + slot * (u32)sizeof(struct dt_spec_slot));
+}
+
+struct dt_ring_hdr *dt_live_spec(struct dt_live *l, u32 slot, int cpu)
+{
+	return elem(l, l->obj->spec_map, (u32)cpu * l->obj->nspec + slot);
+}
+
+u64 dt_live_spec_cap(struct dt_live *l)
+{
+	return l->spec_cap;
+}
+
 int dt_live_map_fd(struct dt_live *l, u32 map)
 {
 	return map < l->obj->nmaps ? l->maps[map].fd : -1;

@@ -89,6 +89,8 @@ struct dt_live {
 	int *progs;               /* one per obj->progs */
 	struct dt_fds links;
 	u64 ring_cap;
+	u64 spec_cap,
+		spec_room; /* speculation buffers: bytes, a power of two, and how many may be used */
 	/* the doorbell's pages: positions of reader and writer */
 	u64 *bell_read;
 	const u64 *bell_written;

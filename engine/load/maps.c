@@ -18,6 +18,7 @@
 
 #define RING_MIN 4096u
 #define RING_MAX (1u << 30)
+#define SPEC_MIN 64u
 #define RING_SMALL (64u << 10)          /* BEGIN, END and ERROR only */
 #define RING_DEFAULT_TOTAL (128u << 20) /* all CPUs, when bufsize was not set */
 #define ENTRIES_MIN 64u
@@ -86,7 +87,7 @@ static u64 ring_least(const struct dt_object *o)
 {
 	u64 least = RING_MIN;
 
-	while (least <= o->max_record)
+	while (least <= o->ring_slack)
 		least *= 2;
 	return least;
 }
@@ -123,7 +124,7 @@ static int create_ring(dtrace_hdl_t *h, struct dt_live *l, struct dt_mapspec *m)
 	int fd;
 
 	for (;; cap /= 2) {
-		m->value_size = (u32)(DT_RING_DATA + cap + DT_ROUNDUP(l->obj->max_record, 64u));
+		m->value_size = (u32)(DT_RING_DATA + cap + DT_ROUNDUP(l->obj->ring_slack, 64u));
 		fd = create(m);
 		if (fd >= 0 || !resize || !too_big(errno) || cap / 2 < least)
 			break;
@@ -131,6 +132,36 @@ static int create_ring(dtrace_hdl_t *h, struct dt_live *l, struct dt_mapspec *m)
 	l->ring_cap = cap;
 	if (fd >= 0 && cap < wanted)
 		h->opts.val[DT_OPT_BUFSIZE] = (s64)cap;
+	return fd;
+}
+
+/* ---- speculation buffers ---------------------------------------------------------------------------------- */
+
+#define SPEC_DEFAULT_TOTAL (32u << 20) /* all of them, when specsize was not set */
+
+static int create_spec(dtrace_hdl_t *h, struct dt_live *l, struct dt_mapspec *m)
+{
+	bool resize = dt_opt(h, DT_OPT_BUFRESIZE) == DT_BUFRESIZE_AUTO;
+	u64 room = (u64)dt_opt(h, DT_OPT_SPECSIZE), cap = SPEC_MIN;
+	int fd;
+
+	m->max_entries *= DT_MAX(l->obj->nspec, 1u);
+	if (h->opts.val[DT_OPT_SPECSIZE] == DTRACEOPT_UNSET)
+		room = DT_MIN(room, power_of_2_below(SPEC_DEFAULT_TOTAL / m->max_entries));
+	room = DT_MIN(room, (u64)RING_MAX);
+	while (cap < room)
+		cap *= 2;
+	for (;; cap /= 2) {
+		room = DT_MIN(room, cap);
+		m->value_size = (u32)(DT_RING_DATA + cap + DT_ROUNDUP(l->obj->max_record, 64u));
+		fd = create(m);
+		if (fd >= 0 || !resize || !too_big(errno) || cap / 2 < SPEC_MIN)
+			break;
+	}
+	l->spec_cap = cap;
+	l->spec_room = room;
+	if (fd >= 0 && room < (u64)dt_opt(h, DT_OPT_SPECSIZE))
+		h->opts.val[DT_OPT_SPECSIZE] = (s64)room;
 	return fd;
 }
 
@@ -185,6 +216,7 @@ static int create_by_role(dtrace_hdl_t *h, struct dt_live *l, struct dt_mapspec 
 {
 	switch (m->role) {
 	case DT_MAP_RING: return create_ring(h, l, m);
+	case DT_MAP_SPEC: return create_spec(h, l, m);
 	case DT_MAP_AGG:
 	case DT_MAP_ASSOC: return create_hash(h, m);
 	case DT_MAP_AGGSET: return dt_bpf_map_create_outer(m, l->maps[m->inner[0]].fd);

@@ -19,16 +19,18 @@
 
 static void patch(struct bpf_insn *insns, const struct dt_progspec *p, const struct dt_live *l)
 {
+	const u64 value[] = {
+		[DT_PATCH_RING_MASK] = l->ring_cap - 1,
+		[DT_PATCH_RING_CAP] = l->ring_cap,
+		[DT_PATCH_SPEC_MASK] = l->spec_cap - 1,
+		[DT_PATCH_SPEC_CAP] = l->spec_room,
+	};
 	u32 i;
 
 	for (i = 0; i < p->nrelocs; i++)
 		insns[p->relocs[i].insn].imm = l->maps[p->relocs[i].map].fd;
-	for (i = 0; i < p->npatches; i++) {
-		s32 cap = (s32)l->ring_cap;
-
-		insns[p->patches[i].insn].imm =
-			p->patches[i].kind == DT_PATCH_RING_MASK ? cap - 1 : cap;
-	}
+	for (i = 0; i < p->npatches; i++)
+		insns[p->patches[i].insn].imm = (s32)value[p->patches[i].kind];
 }
 
 /* ---- the verifier's opinion ------------------------------------------------------------------------------ */

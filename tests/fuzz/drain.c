@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	h->obj->nepids = 3;
 	h->obj->faults = &fault;
 	h->obj->nfaults = 1;
-	h->obj->max_record = RECORD;
+	h->obj->max_record = h->obj->ring_slack = RECORD;
 	h->errhdlr = on_err;
 	if (size) {
 		h->opts.val[DT_OPT_TEMPORAL] = data[0] & 1 ? 1 : -1;

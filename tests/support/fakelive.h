@@ -22,7 +22,11 @@ struct dt_live {
 	u8 *rings[FAKE_CPUS], *states[FAKE_CPUS];
 	size_t state_size;
 	int fds[FAKE_MAPS];
+	struct dt_spec_slot *slots; /* obj->nspec of them, and as many buffers of each CPU */
+	u8 *specs;
 };
+
+struct dt_spec_slot *dt_live_spec_slot(struct dt_live *l, u32 slot);
 
 struct dt_ring_hdr *dt_live_ring(struct dt_live *l, int cpu)
 {
@@ -54,6 +58,36 @@ int dt_live_map_fd(struct dt_live *l, u32 map)
 	return map < FAKE_MAPS ? l->fds[map] : -1;
 }
 
+static size_t fake_spec_stride(const struct dt_live *l)
+{
+	return DT_RING_DATA + l->cap + l->slack;
+}
+
+static u32 fake_nspec; /* speculations of the handle that is open */
+
+struct dt_spec_slot *dt_live_spec_slot(struct dt_live *l, u32 slot)
+{
+	return slot < fake_nspec ? &l->slots[slot] : NULL;
+}
+
+struct dt_ring_hdr *dt_live_spec(struct dt_live *l, u32 slot, int cpu)
+{
+	return (void *)(l->specs + (slot * FAKE_CPUS + (u32)cpu) * fake_spec_stride(l));
+}
+
+u64 dt_live_spec_cap(struct dt_live *l)
+{
+	return l->cap;
+}
+
+/* Let the handle have n speculations. */
+static inline void fake_speculations(dtrace_hdl_t *h, u32 n)
+{
+	h->obj->nspec = fake_nspec = n;
+	h->live->slots = calloc(n, sizeof(*h->live->slots));
+	h->live->specs = calloc((size_t)n * FAKE_CPUS, fake_spec_stride(h->live));
+}
+
 /* A handle with nothing but options, probes and the fake. */
 static dtrace_hdl_t *fake_open(int ncpus, u64 cap, u32 slack, size_t state_size)
 {
@@ -66,6 +100,7 @@ static dtrace_hdl_t *fake_open(int ncpus, u64 cap, u32 slack, size_t state_size)
 	h->target = -1;
 	h->live = l;
 	h->obj = calloc(1, sizeof(*h->obj));
+	fake_nspec = 0;
 	l->ncpus = ncpus;
 	l->cap = cap;
 	l->slack = slack;
@@ -87,6 +122,8 @@ static void fake_close(dtrace_hdl_t *h)
 		free(h->live->rings[i]);
 		free(h->live->states[i]);
 	}
+	free(h->live->slots);
+	free(h->live->specs);
 	free(h->live);
 	free(h->obj);
 	dt_probes_fini(&h->probes);
@@ -98,10 +135,9 @@ static void fake_close(dtrace_hdl_t *h)
 
 /* What a program does: claim, fill, commit.  False: no room.  flags 0 leaves the record claimed
  * only. */
-static inline bool fake_put(dtrace_hdl_t *h, int cpu, u32 epid, u32 probe, u64 ts, const void *data,
-			    u32 size, u32 flags)
+static inline bool fake_put_to(dtrace_hdl_t *h, struct dt_ring_hdr *r, u32 epid, u32 probe, u64 ts,
+			       const void *data, u32 size, u32 flags)
 {
-	struct dt_ring_hdr *r = dt_live_ring(h->live, cpu);
 	u32 total = DT_REC_HDR + size;
 	struct dt_rec_hdr *rec = (void *)((u8 *)r + DT_RING_DATA + (r->head & (h->live->cap - 1)));
 
@@ -119,6 +155,12 @@ static inline bool fake_put(dtrace_hdl_t *h, int cpu, u32 epid, u32 probe, u64 t
 		memcpy(rec + 1, data, size);
 	__atomic_store_n(&rec->size, total | flags, __ATOMIC_RELEASE);
 	return true;
+}
+
+static inline bool fake_put(dtrace_hdl_t *h, int cpu, u32 epid, u32 probe, u64 ts, const void *data,
+			    u32 size, u32 flags)
+{
+	return fake_put_to(h, dt_live_ring(h->live, cpu), epid, probe, ts, data, size, flags);
 }
 
 #endif

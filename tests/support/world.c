@@ -113,6 +113,7 @@ const struct dt_genopts *world_genopts(struct world *w)
 				       .dynvarsize = 1 << 20,
 				       .aggsize = 4 << 20,
 				       .temporal = true,
+				       .nspec = 4,
 				       .ncpus = 2,
 				       .has_task_btf = true,
 				       .has_loop = true,

@@ -92,7 +92,7 @@ static dtrace_hdl_t *open_fake(int ncpus)
 	h->obj->nepids = NEPIDS;
 	h->obj->faults = &fault_at;
 	h->obj->nfaults = 1;
-	h->obj->max_record = SLACK;
+	h->obj->max_record = h->obj->ring_slack = SLACK;
 	h->obj->ring_map = 0;
 	h->obj->state_map = 1;
 	h->consumer = dt_consumer_new(h);
@@ -287,6 +287,106 @@ static void test_wrap(void)
 	CHECK(sent > 10000);
 	CHECK_INT(got, sent);
 	CHECK_INT(dirty, 0);
+	close_fake(h);
+}
+
+/* ---- speculations ---------------------------------------------------------------------------- */
+
+static void speculate(dtrace_hdl_t *h, u32 slot, int cpu, u64 gen, u64 ts, s32 i)
+{
+	struct dt_ring_hdr *r = dt_live_spec(h->live, slot, cpu);
+	struct payload p = { .i = i };
+
+	r->gen = gen;
+	CHECK(fake_put_to(h, r, TRACE, 10, ts, &p, sizeof(p), DT_REC_COMMIT));
+}
+
+static u64 spec_word(u64 gen, u64 cpus, enum dt_spec_state state)
+{
+	return gen << DT_SPEC_GEN_SHIFT | cpus << DT_SPEC_CPUS_SHIFT | state;
+}
+
+/* What the consumer fetches: all CPUs' records, in their order, at the time of the commit. */
+static void test_speculations(void)
+{
+	dtrace_hdl_t *h = open_fake(2);
+	struct seen s = TAKE;
+
+	fake_speculations(h, 3);
+	speculate(h, 0, 0, 5, 10, 1);
+	speculate(h, 0, 0, 5, 30, 3);
+	speculate(h, 0, 1, 5, 20, 2);
+	speculate(h, 1, 0, 7, 11, 90); /* still speculative */
+	speculate(h, 2, 0, 1, 12, 91); /* of an older generation */
+	speculate(h, 2, 1, 2, 13, 4);
+	h->live->slots[0] = (struct dt_spec_slot){ spec_word(5, 2, DT_SPEC_COMMITTED), 100 };
+	h->live->slots[1].word = spec_word(7, 1, DT_SPEC_ACTIVE);
+	h->live->slots[2] = (struct dt_spec_slot){ spec_word(2, 1, DT_SPEC_COMMITTED), 50 };
+	put(h, 0, TRACE, 12, 60, 5, "", 0);
+	put(h, 1, TRACE, 12, 120, 6, "", 0);
+	CHECK(dt_spec_waiting(h));
+	CHECK_INT(drain(h, &s, false), 0);
+	CHECK_STR(s.log, "[1:read:entry@13 4  0][0:write:entry@60 5  0]"
+			 "[0:read:entry@10 1  0][1:read:entry@20 2  0][0:read:entry@30 3  0]"
+			 "[1:write:entry@120 6  0]");
+	CHECK_INT(h->live->slots[0].word, spec_word(5, 0, DT_SPEC_FREE));
+	CHECK_INT(h->live->slots[1].word, spec_word(7, 1, DT_SPEC_ACTIVE));
+	CHECK(!dt_spec_waiting(h));
+	close_fake(h);
+}
+
+/* While a clause is writing the slot is left alone. */
+static void test_speculation_being_written(void)
+{
+	dtrace_hdl_t *h = open_fake(1);
+	struct seen s = TAKE;
+
+	fake_speculations(h, 1);
+	speculate(h, 0, 0, 1, 10, 1);
+	dt_live_spec(h->live, 0, 0)->writers = 1;
+	h->live->slots[0] = (struct dt_spec_slot){ spec_word(1, 1, DT_SPEC_COMMITTED), 20 };
+	CHECK_INT(drain(h, &s, false), 0);
+	CHECK_STR(s.log, "");
+	CHECK(dt_spec_waiting(h));
+	speculate(h, 0, 0, 1, 11, 2);
+	dt_live_spec(h->live, 0, 0)->writers = 0;
+	CHECK_INT(drain(h, &s, false), 0);
+	CHECK_STR(s.log, "[0:read:entry@10 1  0][0:read:entry@11 2  0]");
+	close_fake(h);
+}
+
+/* What commit() copied to the ring itself: records in one, also across passes that were cut short. */
+static void test_bundle(void)
+{
+	dtrace_hdl_t *h = open_fake(1);
+	struct {
+		struct dt_rec_hdr a;
+		struct payload pa;
+		struct dt_rec_hdr b;
+		struct payload pb;
+	} in = { { DT_REC_COMMIT | (u32)(DT_REC_HDR + sizeof(struct payload)), TRACE, 1, 10, 0 },
+		 { .i = 1 },
+		 { DT_REC_COMMIT | (u32)(DT_REC_HDR + sizeof(struct payload)), TRACE, 2, 10, 0 },
+		 { .i = 2 } };
+	struct seen s = TAKE;
+
+	h->obj->ring_slack = DT_REC_HDR + sizeof(in);
+	fake_put(h, 0, DT_EPID_BUNDLE, 0, 50, &in, sizeof(in), DT_REC_COMMIT);
+	put(h, 0, TRACE, 12, 60, 3, "", 0);
+	s.probe_rv = DTRACE_CONSUME_ABORT;
+	s.fail_at = 1;
+	CHECK_INT(drain(h, &s, false), -1);
+	CHECK_INT(drain(h, &s, false), 0);
+	CHECK_STR(s.log, "[0:read:entry@1[0:read:entry@2 2  0][0:write:entry@60 3  0]");
+	s = TAKE;
+	in.a.size |= DT_REC_DISCARD;
+	fake_put(h, 0, DT_EPID_BUNDLE, 0, 70, &in, sizeof(in), DT_REC_COMMIT);
+	CHECK_INT(drain(h, &s, false), 0);
+	CHECK_STR(s.log, "[0:read:entry@2 2  0]");
+	in.b.size += 8;
+	fake_put(h, 0, DT_EPID_BUNDLE, 0, 70, &in, sizeof(in), DT_REC_COMMIT);
+	CHECK_INT(drain(h, &s, false), -1);
+	CHECK_INT(h->err.code, EDT_DSIZE);
 	close_fake(h);
 }
 
@@ -608,6 +708,9 @@ int main(void)
 	test_passes();
 	test_begin_end();
 	test_wrap();
+	test_speculations();
+	test_speculation_being_written();
+	test_bundle();
 	test_codes();
 	test_reentry();
 	test_text();

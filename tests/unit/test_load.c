@@ -128,6 +128,8 @@ static struct dt_object object(struct dt_progspec *progs, u32 n)
 		.aggs = aggs,
 		.naggs = DT_NELEM(aggs),
 		.max_record = 72,
+		.ring_slack = 72,
+		.spec_map = -1,
 		.globals_map = 0,
 		.state_map = 1,
 		.ring_map = 2,
