@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 #include <gelf.h>
+#include <dtrace_edt.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -310,20 +311,30 @@ typedef int dtrace_handle_buffered_f(const dtrace_bufdata_t *, void *);
 #define DTRACE_O_LP64 0x04
 #define DTRACE_O_ILP32 0x08
 
+/* NULL on failure, the code in *errp when that is not NULL: EDT_VERSION, EINVAL (flags), EDT_DATAMODEL, EDT_NOMEM.
+ * Opening needs no privilege; tracing does, and dtrace_go() says so. */
 dtrace_hdl_t *dtrace_open(int version, int flags, int *errp);
 int dtrace_init(dtrace_hdl_t *); /* no-op, for programs written for dtrace-utils */
+/* Detaches all and frees what the handle's functions gave out; ends processes made by dtrace_proc_create().
+ * NULL does nothing. */
 void dtrace_close(dtrace_hdl_t *);
+/* The code of the last failure: below 1000 of errno(3), from there on one of EDT_* (EDT_BASE of
+ * libdtrace). */
 int dtrace_errno(dtrace_hdl_t *);
-/* The handle may be NULL for a failure of dtrace_open().  Valid until the next call on the handle. */
+/* A sentence.  The handle may be NULL for a failure of dtrace_open().  For the handle's last error it tells the
+ * details, such as where the compiler stopped.  Valid until the next call on the handle. */
 const char *dtrace_errmsg(dtrace_hdl_t *, int error);
-const char *dtrace_faultstr(dtrace_hdl_t *, int fault);
-const char *dtrace_subrstr(dtrace_hdl_t *, int subr);
+const char *dtrace_faultstr(dtrace_hdl_t *, int fault); /* DTRACEFLT_* in words; never NULL */
+const char *dtrace_subrstr(dtrace_hdl_t *, int subr);   /* a subroutine's name; "unknown" */
 
+/* value NULL: the option without a value.  EDT_BADOPTNAME, EDT_BADOPTVAL; EDT_BADOPTCTX or EDT_ACTIVE when it is
+ * too late for this one. */
 int dtrace_setopt(dtrace_hdl_t *, const char *name, const char *value);
 int dtrace_getopt(dtrace_hdl_t *, const char *name, dtrace_optval_t *value);
+/* Options from the environment: with prefix "DTRACE_OPT_", variable DTRACE_OPT_BUFSIZE sets bufsize. */
 int dtrace_setoptenv(dtrace_hdl_t *, const char *prefix);
-int dtrace_update(dtrace_hdl_t *);
-int dtrace_ctlfd(dtrace_hdl_t *);
+int dtrace_update(dtrace_hdl_t *); /* kernel modules may have come and gone: read symbols again */
+int dtrace_ctlfd(dtrace_hdl_t *); /* there is no device: what dtrace_pollfd() of dtrace_ext.h gives */
 
 /* ---- programs --------------------------------------------------------------------------------- */
 
@@ -358,13 +369,62 @@ typedef struct dtrace_proginfo {
 	unsigned int dpi_speculations;
 } dtrace_proginfo_t;
 
-/* NULL on failure, the reason in dtrace_errno(); argv[1..argc-1] are $1 ..., argv[0] is $0. */
+/* What one action of a clause is; more of them follow in dtad_next.  For reading only. */
+typedef struct dtrace_actdesc {
+	struct dtrace_actdesc *dtad_next;
+	dtrace_actkind_t dtad_kind; /* DTRACEACT_*, DTRACEAGG_*; NONE: an expression */
+	uint32_t dtad_ntuple;       /* keys of an aggregation */
+	uint64_t dtad_arg;          /* the aggregation's variable id; of LIBACT: DT_ACT_* */
+	const char *dtad_text;      /* the statement as the program has it */
+} dtrace_actdesc_t;
+
+/* A probe description of a clause. */
+typedef struct dtrace_ecbdesc {
+	dtrace_probedesc_t dted_probe; /* as written: fields may be empty or patterns */
+	int dted_pred;                 /* there is a predicate */
+	uint64_t dted_uarg;
+} dtrace_ecbdesc_t;
+
+/* One statement of a program: what a probe description of a clause does. */
+typedef struct dtrace_stmtdesc {
+	dtrace_ecbdesc_t *dtsd_ecbdesc;
+	dtrace_actdesc_t *dtsd_action, *dtsd_action_last; /* NULL: the default action */
+	void *dtsd_data;                                  /* the caller's */
+	dtrace_attribute_t dtsd_descattr;                 /* the least stable of the probes */
+	dtrace_attribute_t dtsd_stmtattr;
+} dtrace_stmtdesc_t;
+
+typedef int dtrace_stmt_f(dtrace_hdl_t *, dtrace_prog_t *, dtrace_stmtdesc_t *, void *);
+
+/* NULL on failure, the reason in dtrace_errno(); argv[1..argc-1] are $1 ..., argv[0] is $0.  EDT_COMPILER: the
+ * program is wrong, dtrace_errmsg() says where and why; EDT_ACTIVE after dtrace_go().  A program lives as
+ * long as the handle. */
 dtrace_prog_t *dtrace_program_strcompile(dtrace_hdl_t *, const char *text, dtrace_probespec_t,
 					 unsigned int cflags, int argc, char *const argv[]);
 dtrace_prog_t *dtrace_program_fcompile(dtrace_hdl_t *, FILE *, unsigned int cflags, int argc,
 				       char *const argv[]);
+/* Enable a program: its probes fire from dtrace_go() on.  The info may be NULL.  EALREADY: it is enabled;
+ * EDT_DESTRUCTIVE: option destructive is not set; EDT_ACTIVE. */
 int dtrace_program_exec(dtrace_hdl_t *, dtrace_prog_t *, dtrace_proginfo_t *);
 void dtrace_program_info(dtrace_hdl_t *, dtrace_prog_t *, dtrace_proginfo_t *);
+
+/* Each clause's probe descriptions in program order.  The callback's first non-zero value ends the walk and is
+ * returned.  Statements are the library's. */
+int dtrace_stmt_iter(dtrace_hdl_t *, dtrace_prog_t *, dtrace_stmt_f *, void *);
+/* A statement that records the default action at the probes of a description, to be added to a program.  NULL:
+ * EDT_NOMEM.  The ecbdesc is copied; a predicate cannot be given. */
+dtrace_stmtdesc_t *dtrace_stmt_create(dtrace_hdl_t *, const dtrace_ecbdesc_t *);
+/* Takes a statement of dtrace_stmt_create() to the end of a program that is not enabled yet.  EDT_COMPILER when
+ * its description matches no probe; EALREADY, EDT_ACTIVE; EINVAL for a statement that is in a program.  On
+ * failure it is still the caller's. */
+int dtrace_stmt_add(dtrace_hdl_t *, dtrace_prog_t *, dtrace_stmtdesc_t *);
+void dtrace_stmt_destroy(dtrace_hdl_t *, dtrace_stmtdesc_t *); /* one that was not added */
+
+/* DOF, the file format of other implementations' programs, has no use here: these fail with ENOTSUP. */
+void *dtrace_dof_create(dtrace_hdl_t *, dtrace_prog_t *, unsigned int flags);
+void dtrace_dof_destroy(dtrace_hdl_t *, void *);
+void *dtrace_getopt_dof(dtrace_hdl_t *);
+void *dtrace_geterr_dof(dtrace_hdl_t *);
 
 /* ---- running ------------------------------------------------------------------------------------ */
 
@@ -383,15 +443,26 @@ typedef enum {
 	DTRACE_WORKSTATUS_DONE = 1
 } dtrace_workstatus_t;
 
-int dtrace_go(dtrace_hdl_t *);     /* load, attach, fire BEGIN */
-int dtrace_stop(dtrace_hdl_t *);   /* fire END, detach; records remain to be consumed */
+/* Load, attach, fire BEGIN.  EDT_ACCESS names the missing capability; EDT_BPF: the kernel refused a program,
+ * dtrace_verifier_log() of dtrace_ext.h has its reasons; EDT_ACTIVE: a handle traces once. */
+int dtrace_go(dtrace_hdl_t *);
+/* Fire END, detach; records remain to be consumed.  EINVAL before dtrace_go(); a second time does nothing. */
+int dtrace_stop(dtrace_hdl_t *);
 void dtrace_sleep(dtrace_hdl_t *); /* until there is work or a rate has passed */
-int dtrace_status(dtrace_hdl_t *); /* DTRACE_STATUS_* */
+int dtrace_status(dtrace_hdl_t *); /* DTRACE_STATUS_*; drops are told to their handler */
+/* What a main loop calls: status, drops, aggregations, and a pass over the records.  DONE after exit(), the end of
+ * all processes under control, or dtrace_stop(), when everything was consumed.  The callbacks may be NULL: then
+ * no record is shown.  Text goes to the stream or, when that is NULL, to the buffered handler
+ * (EDT_NOBUFFERED without one).  EDT_DROPABORT, EDT_ERRABORT: drops or a fault without a handler for them;
+ * EDT_DIRABORT: a callback wanted the end; EDT_BADRVAL: it returned no DTRACE_CONSUME_*. */
 dtrace_workstatus_t dtrace_work(dtrace_hdl_t *, FILE *, dtrace_consume_probe_f *,
 				dtrace_consume_rec_f *, void *arg);
+/* The pass alone. */
 int dtrace_consume(dtrace_hdl_t *, FILE *, dtrace_consume_probe_f *, dtrace_consume_rec_f *,
 		   void *arg);
 
+/* One handler of each sort per handle: EALREADY for a second one.  They are called from within dtrace_work(),
+ * dtrace_consume(), dtrace_status() and the printing functions, and return DTRACE_HANDLE_OK or _ABORT. */
 int dtrace_handle_err(dtrace_hdl_t *, dtrace_handle_err_f *, void *);
 int dtrace_handle_drop(dtrace_hdl_t *, dtrace_handle_drop_f *, void *);
 int dtrace_handle_proc(dtrace_hdl_t *, dtrace_handle_proc_f *, void *);
@@ -400,9 +471,18 @@ int dtrace_handle_buffered(dtrace_hdl_t *, dtrace_handle_buffered_f *, void *);
 
 /* ---- aggregations ------------------------------------------------------------------------------- */
 
+/* Read what the programs have counted since the last time. */
 int dtrace_aggregate_snap(dtrace_hdl_t *);
-void dtrace_aggregate_clear(dtrace_hdl_t *);
+void dtrace_aggregate_clear(dtrace_hdl_t *); /* all values to zero; the rows stay */
+/* Each row of each aggregation as the last snapshot left them: in any order, or sorted.  The callback's value
+ * (DTRACE_AGGWALK_*) says what becomes of the row, ABORT ends the walk.  EDT_BADRVAL for any other value,
+ * EDT_DIRABORT for ERROR.
+ *   sorted                  by variable, then value (or as options aggsort* say)
+ *   keysorted, valsorted    by key, then value; by value, then key; the variable last
+ *   keyvarsorted, valvarsorted  by variable first
+ *   ...rev...               the other way round */
 int dtrace_aggregate_walk(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
+/* Several aggregations with the same keys side by side: the callback gets n + 1 rows, [0] for the keys. */
 int dtrace_aggregate_walk_joined(dtrace_hdl_t *, dtrace_aggvarid_t *, int,
 				 dtrace_aggregate_walk_joined_f *, void *);
 int dtrace_aggregate_walk_sorted(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
@@ -414,6 +494,7 @@ int dtrace_aggregate_walk_keyrevsorted(dtrace_hdl_t *, dtrace_aggregate_f *, voi
 int dtrace_aggregate_walk_valrevsorted(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
 int dtrace_aggregate_walk_keyvarrevsorted(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
 int dtrace_aggregate_walk_valvarrevsorted(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
+/* As text, those that no printa() has shown.  The walk is one of the above, NULL for walk_sorted. */
 int dtrace_aggregate_print(dtrace_hdl_t *, FILE *, dtrace_aggregate_walk_f *);
 
 #define DTRACE_QUANTIZE_NBUCKETS 127
@@ -435,28 +516,111 @@ int dtrace_aggregate_print(dtrace_hdl_t *, FILE *, dtrace_aggregate_walk_f *);
 #define DTRACE_LLQUANTIZE_HIGH(x) ((uint16_t)((x) >> 16))
 #define DTRACE_LLQUANTIZE_NSTEP(x) ((uint16_t)(x))
 
+/* ---- formats ---------------------------------------------------------------------------------------- */
+
+/*
+ * Formats of printf() and printa(), to be used inside record callbacks instead of what the D program says: a record
+ * of action PRINTF, PRINTA, SYSTEM or FREOPEN has its own format (NULL for a printa() without one) in dtrd_format.
+ *
+ * The objects live as long as the handle.  data may be NULL; buf and len are the firing's data, where dtrd_offset
+ * counts from.  The printing functions return the number of records used, -1 on failure: EDT_DMISMATCH: the format
+ * wants more records than there are; EDT_DOFFSET: a record lies outside of buf; EDT_BADAGG: no printa() record.
+ */
+void *dtrace_printf_create(dtrace_hdl_t *, const char *format); /* NULL: EDT_BADCONV */
+void *dtrace_printa_create(dtrace_hdl_t *, const char *format);
+/* The format's text; gives the length of the whole. */
+size_t dtrace_printf_format(dtrace_hdl_t *, void *format, char *buf, size_t size);
+int dtrace_fprintf(dtrace_hdl_t *, FILE *, void *format, const dtrace_probedata_t *data,
+		   const dtrace_recdesc_t *rec, unsigned int nrecs, const void *buf, size_t len);
+/* The aggregations of a printa() record in another format; NULL: in columns. */
+int dtrace_fprinta(dtrace_hdl_t *, FILE *, void *format, const dtrace_probedata_t *data,
+		   const dtrace_recdesc_t *rec, unsigned int nrecs, const void *buf, size_t len);
+
 /* ---- processes ------------------------------------------------------------------------------------ */
 
+/*
+ * The last process created or grabbed is $target.  When all of a handle's processes have ended, so does tracing;
+ * the handler of dtrace_handle_proc() is told about each.
+ */
+/* Start a program (found by PATH) that waits before its first instruction.  NULL: it cannot be started. */
 struct ps_prochandle *dtrace_proc_create(dtrace_hdl_t *, const char *file, char *const argv[]);
+/* Watch a process that runs; it is never stopped.  NULL with ESRCH when there is none.  flags: ignored. */
 struct ps_prochandle *dtrace_proc_grab(dtrace_hdl_t *, pid_t, int flags);
+struct ps_prochandle *dtrace_proc_grab_pid(dtrace_hdl_t *, pid_t, int flags); /* the same */
+/* Forget it; one that was created here and still runs is killed. */
 void dtrace_proc_release(dtrace_hdl_t *, struct ps_prochandle *);
-void dtrace_proc_continue(dtrace_hdl_t *, struct ps_prochandle *);
+void dtrace_proc_continue(dtrace_hdl_t *, struct ps_prochandle *); /* let a created one run */
 pid_t dtrace_proc_getpid(dtrace_hdl_t *, struct ps_prochandle *);
 
 /* ---- symbols and types ---------------------------------------------------------------------------- */
 
+/* Objects: the kernel "vmlinux" and its modules, by name, or one of these. */
+#define DTRACE_OBJ_EXEC ((const char *)0)
+#define DTRACE_OBJ_RTLD ((const char *)1)
+#define DTRACE_OBJ_CDEFS ((const char *)2) /* types of D programs */
+#define DTRACE_OBJ_DDEFS ((const char *)3) /* the same */
+#define DTRACE_OBJ_EVERY ((const char *)-1)
+#define DTRACE_OBJ_KMODS ((const char *)-2) /* the kernel and its modules */
+#define DTRACE_OBJ_UMODS ((const char *)-3)
+
 typedef struct dtrace_syminfo {
 	const char *dts_object;
 	const char *dts_name;
-	uint64_t dts_id;
+	uint64_t dts_id; /* 0: not used */
 } dtrace_syminfo_t;
 
-/* Both give the length of the whole text, which may be more than size. */
+#define DTT_FL_USER 1 /* an address in the traced process */
+
+typedef struct dtrace_typeinfo {
+	const char *dtt_object; /* "vmlinux"; "D" for types of the language and its programs */
+	const char *dtt_name;   /* as D writes it: "struct task_struct *" */
+	const void *dtt_type;   /* opaque: lives as long as the handle */
+	uint64_t dtt_size;      /* bytes; 0: incomplete, void, a function */
+	uint64_t dtt_id;        /* in the kernel's BTF; 0: none */
+	unsigned int dtt_flags; /* DTT_FL_* */
+} dtrace_typeinfo_t;
+
+#define DTRACE_OBJ_F_KERNEL 1
+#define DTRACE_OBJ_F_PRIMARY 2 /* the kernel itself */
+
+typedef struct dtrace_objinfo {
+	const char *dto_name; /* until the next call on the handle */
+	const char *dto_file; /* its directory in sysfs; "" */
+	int dto_id;           /* 0 the kernel, then as the kernel lists modules */
+	unsigned int dto_flags;
+	GElf_Addr dto_text_va; /* 0: the kernel does not tell */
+	GElf_Xword dto_text_size;
+	GElf_Addr dto_data_va;
+	GElf_Xword dto_data_size;
+	GElf_Addr dto_bss_va;
+	GElf_Xword dto_bss_size;
+} dtrace_objinfo_t;
+
+/* "vmlinux`vfs_read+0x10", "libc.so.6`malloc": name of a kernel address, or of one in a process, which may have
+ * ended if it was seen before; "0x1234" when there is none.  Both give the length of the whole text, which may be
+ * more than size - 1. */
 int dtrace_addr2str(dtrace_hdl_t *, uint64_t addr, char *buf, int size);
 int dtrace_uaddr2str(dtrace_hdl_t *, pid_t, uint64_t addr, char *buf, int size);
+/* Kernel symbols; object: a name or one of DTRACE_OBJ_*, which all mean any.  Either result may be NULL.  EDT_NOSYM,
+ * EDT_NOSYMADDR.  Strings are valid until the next call on the handle. */
 int dtrace_lookup_by_name(dtrace_hdl_t *, const char *object, const char *name, GElf_Sym *,
 			  dtrace_syminfo_t *);
 int dtrace_lookup_by_addr(dtrace_hdl_t *, GElf_Addr, GElf_Sym *, dtrace_syminfo_t *);
+/* The type of a symbol.  EDT_NOCTF: there are no types of its object; EDT_NOTYPE: none of this symbol. */
+int dtrace_symbol_type(dtrace_hdl_t *, const GElf_Sym *, const dtrace_syminfo_t *,
+		       dtrace_typeinfo_t *);
+/* A type by its name: D's own declarations, those of D libraries, the kernel's.  EDT_NOTYPE; EDT_NOMOD when there is
+ * no such object, EDT_NOCTF when it has no types. */
+int dtrace_lookup_by_type(dtrace_hdl_t *, const char *object, const char *name, dtrace_typeinfo_t *);
+/* A type as a cast names it: "struct task_struct *", "int (*)(void)", "struct { int a; }".  EDT_COMPILER with
+ * the compiler's reason. */
+int dtrace_type_strcompile(dtrace_hdl_t *, const char *, dtrace_typeinfo_t *);
+int dtrace_type_fcompile(dtrace_hdl_t *, FILE *, dtrace_typeinfo_t *);
+
+typedef int dtrace_obj_f(dtrace_hdl_t *, const dtrace_objinfo_t *, void *);
+/* The kernel and its modules.  The callback's first non-zero value ends the walk and is returned. */
+int dtrace_object_iter(dtrace_hdl_t *, dtrace_obj_f *, void *);
+int dtrace_object_info(dtrace_hdl_t *, const char *object, dtrace_objinfo_t *); /* EDT_NOMOD */
 
 /* ---- probes --------------------------------------------------------------------------------------- */
 
@@ -468,18 +632,26 @@ typedef struct dtrace_probeinfo {
 } dtrace_probeinfo_t;
 
 typedef int dtrace_probe_f(dtrace_hdl_t *, const dtrace_probedesc_t *, void *);
-/* pattern may be NULL for all.  The callback's first non-zero value ends the walk and is returned. */
+/* The probes that a pattern matches, NULL for all.  The callback's first non-zero value ends the walk and is
+ * returned.  EDT_NOPROBE when there is none. */
 int dtrace_probe_iter(dtrace_hdl_t *, const dtrace_probedesc_t *pattern, dtrace_probe_f *, void *);
+/* Stability and arguments of one probe.  EDT_NOPROBE; EDT_BADPGLOB: there are several. */
 int dtrace_probe_info(dtrace_hdl_t *, const dtrace_probedesc_t *, dtrace_probeinfo_t *);
+/* "provider:module:function:name", with fewer fields those on the right as spec says; a number is an id.
+ * EDT_BADSPEC. */
 int dtrace_str2desc(dtrace_hdl_t *, dtrace_probespec_t, const char *, dtrace_probedesc_t *);
+/* With macro variables in it: $1, $target ...  EDT_BADSPCV. */
 int dtrace_xstr2desc(dtrace_hdl_t *, dtrace_probespec_t, const char *, int argc, char *const argv[],
 		     dtrace_probedesc_t *);
-int dtrace_id2desc(dtrace_hdl_t *, dtrace_id_t, dtrace_probedesc_t *);
-char *dtrace_desc2str(const dtrace_probedesc_t *, char *, size_t);
+int dtrace_id2desc(dtrace_hdl_t *, dtrace_id_t, dtrace_probedesc_t *); /* EDT_BADID */
+char *dtrace_desc2str(const dtrace_probedesc_t *, char *, size_t);     /* gives the buffer */
+/* Names of the providers, at most n of them; gives how many there are. */
+int dtrace_provider_modules(dtrace_hdl_t *, const char **names, int n);
 
+/* "Evolving/Stable/ISA" and back: NULL, -1 when it makes no sense. */
 char *dtrace_attr2str(dtrace_attribute_t, char *, size_t);
 int dtrace_str2attr(const char *, dtrace_attribute_t *);
-const char *dtrace_stability_name(dtrace_stability_t);
+const char *dtrace_stability_name(dtrace_stability_t); /* NULL: no such */
 const char *dtrace_class_name(dtrace_class_t);
 
 extern const char _dtrace_version[]; /* "Sun D 1.x" */

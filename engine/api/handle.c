@@ -187,6 +187,7 @@ static void free_programs(dtrace_hdl_t *h)
 
 	while ((p = h->progs)) {
 		h->progs = p->next;
+		dt_stmts_free(p->stmts);
 		dt_program_free(p->prog);
 		free(p);
 	}
@@ -200,6 +201,9 @@ void dtrace_close(dtrace_hdl_t *h)
 	dt_work_fini(h);
 	dt_procs_free(h);
 	free_programs(h);
+	for (u32 i = 0; i < h->fmts.n; i++)
+		dt_fmt_free(h->fmts.v[i]);
+	dt_modlist_free(h->mods);
 	dt_symtab_fini(&h->syms);
 	dt_probes_fini(&h->probes);
 	dt_types_fini(&h->types);

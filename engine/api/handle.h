@@ -36,10 +36,13 @@ u32 dt_opt_u32(const dtrace_hdl_t *h, enum dt_optid id, u32 least, u32 most);
 u32 dt_opt_cflags(const dtrace_hdl_t *h); /* DTRACE_C_* of the compile-time flags */
 
 /* ---- a compiled program -------------------------------------------------------------------------- */
+struct dt_stmts; /* api/stmt.c */
 struct dtrace_prog {
 	struct dt_program *prog;
 	bool enabled;
 	struct dtrace_prog *next;
+	struct dtrace_prog *added; /* by dtrace_stmt_add(): enabled together with this one */
+	struct dt_stmts *stmts;    /* made when asked for */
 };
 
 /* ---- load/: the object in the kernel ---------------------------------------------------------------- */
@@ -111,11 +114,21 @@ int dt_buffered_flush(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const dtrac
 /* Leave a bare code: its classic text is the message. -1. */
 int dt_set_errno(dtrace_hdl_t *h, int code);
 void *dt_set_errno_null(dtrace_hdl_t *h, int code);
+/* Compile text without a name of its own; NULL and the reason. */
+dtrace_prog_t *dt_compile_text(dtrace_hdl_t *h, const char *text, size_t len,
+			       dtrace_probespec_t spec, u32 cflags, int argc, char *const argv[]);
+void *dt_compile_failed(dtrace_hdl_t *h, struct dt_program *p); /* takes p; NULL */
+void dt_stmts_free(struct dt_stmts *s);
+void dt_attr_least(dtrace_attribute_t *least, dtrace_attribute_t a);
+extern const dtrace_attribute_t dt_attr_stable;
+int dt_read_all(FILE *fp, struct dt_str *text); /* 0 or an errno value */
 /* Processes under control: those that exited meanwhile are reported to the handler; true when there were some
  * and none is left. */
 bool dt_procs_check(dtrace_hdl_t *h);
 int dt_procs_watch(dtrace_hdl_t *h); /* add all to epoll_fd */
 void dt_procs_free(dtrace_hdl_t *h);
+struct dt_modlist; /* api/objects.c */
+void dt_modlist_free(struct dt_modlist *l);
 void dt_work_fini(dtrace_hdl_t *h); /* what dtrace_go() made */
 
 /* ---- the handle -------------------------------------------------------------------------------------------- */
@@ -167,6 +180,8 @@ struct dtrace_hdl {
 
 	/* text whose life ends at the next call */
 	struct dt_str msg, diagtext;
+	DT_VEC(struct dt_fmt *) fmts; /* of dtrace_printf_create() and _printa_create() */
+	struct dt_modlist *mods;      /* what dtrace_object_info() last read */
 	char *verifier_log;
 	struct dt_program *failed; /* the last failed compilation: its findings */
 };

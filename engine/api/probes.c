@@ -100,6 +100,16 @@ int dtrace_id2desc(dtrace_hdl_t *h, dtrace_id_t id, dtrace_probedesc_t *pd)
 	return 0;
 }
 
+int dtrace_provider_modules(dtrace_hdl_t *h, const char **names, int n)
+{
+	int i;
+
+	for (i = 0; dt_providers[i]; i++)
+		if (i < n)
+			names[i] = dt_providers[i]->name;
+	return i;
+}
+
 /* ---- macro variables in descriptions -------------------------------------------------------------------- */
 
 static bool macro_number(const dtrace_hdl_t *h, const char *name, size_t len, s64 *val)

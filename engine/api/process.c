@@ -59,6 +59,11 @@ struct ps_prochandle *dtrace_proc_grab(dtrace_hdl_t *h, pid_t pid, int flags)
 	return add(h, dt_proc_grab(&h->err, pid), false);
 }
 
+struct ps_prochandle *dtrace_proc_grab_pid(dtrace_hdl_t *h, pid_t pid, int flags)
+{
+	return dtrace_proc_grab(h, pid, flags);
+}
+
 void dtrace_proc_continue(dtrace_hdl_t *h, struct ps_prochandle *p)
 {
 	if (dt_proc_continue(p->proc) < 0)

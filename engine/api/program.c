@@ -25,7 +25,7 @@ static void env_prepare(dtrace_hdl_t *h, u32 cflags, int argc, char *const argv[
 }
 
 /* The first finding is the message; the others are there for dtrace_diag_get(). */
-static dtrace_prog_t *compile_failed(dtrace_hdl_t *h, struct dt_program *p)
+void *dt_compile_failed(dtrace_hdl_t *h, struct dt_program *p)
 {
 	bool tags = h->env.cflags & DTRACE_C_ETAGS;
 
@@ -52,8 +52,8 @@ static dtrace_prog_t *add_program(dtrace_hdl_t *h, struct dt_program *p)
 	return prog;
 }
 
-static dtrace_prog_t *compile(dtrace_hdl_t *h, const char *text, size_t len,
-			      dtrace_probespec_t spec, u32 cflags, int argc, char *const argv[])
+dtrace_prog_t *dt_compile_text(dtrace_hdl_t *h, const char *text, size_t len,
+			       dtrace_probespec_t spec, u32 cflags, int argc, char *const argv[])
 {
 	struct dt_program *p;
 	int rv;
@@ -72,7 +72,7 @@ static dtrace_prog_t *compile(dtrace_hdl_t *h, const char *text, size_t len,
 	rv = dt_program_compile(p, DT_STAGE_CHECK);
 	h->env.argc = 0;
 	h->env.argv = NULL;
-	return rv < 0 ? compile_failed(h, p) : add_program(h, p);
+	return rv < 0 ? dt_compile_failed(h, p) : add_program(h, p);
 }
 
 dtrace_prog_t *dtrace_program_strcompile(dtrace_hdl_t *h, const char *text, dtrace_probespec_t spec,
@@ -80,10 +80,10 @@ dtrace_prog_t *dtrace_program_strcompile(dtrace_hdl_t *h, const char *text, dtra
 {
 	if (!text || spec < DTRACE_PROBESPEC_NONE || spec > DTRACE_PROBESPEC_NAME)
 		return dt_set_errno_null(h, EINVAL);
-	return compile(h, text, strlen(text), spec, cflags, argc, argv);
+	return dt_compile_text(h, text, strlen(text), spec, cflags, argc, argv);
 }
 
-static int read_all(FILE *fp, struct dt_str *text)
+int dt_read_all(FILE *fp, struct dt_str *text)
 {
 	char buf[16384];
 	size_t n;
@@ -101,45 +101,48 @@ dtrace_prog_t *dtrace_program_fcompile(dtrace_hdl_t *h, FILE *fp, unsigned int c
 {
 	struct dt_str text = { 0 };
 	dtrace_prog_t *prog;
-	int err = fp ? read_all(fp, &text) : EINVAL;
+	int err = fp ? dt_read_all(fp, &text) : EINVAL;
 
 	if (err)
 		prog = dt_fail_null(&h->err, EDT_FIO, "Reading the program: %s", dt_errstr(err));
 	else
-		prog = compile(h, dt_str_cstr(&text), text.len, DTRACE_PROBESPEC_NONE, cflags, argc,
-			       argv);
+		prog = dt_compile_text(h, dt_str_cstr(&text), text.len, DTRACE_PROBESPEC_NONE,
+				       cflags, argc, argv);
 	dt_str_fini(&text);
 	return prog;
 }
 
 /* ---- facts about a program --------------------------------------------------------------------------------- */
 
-static void attr_least(dtrace_attribute_t *least, dtrace_attribute_t a)
+const dtrace_attribute_t dt_attr_stable = { DTRACE_STABILITY_STABLE, DTRACE_STABILITY_STABLE,
+					    DTRACE_CLASS_COMMON };
+
+void dt_attr_least(dtrace_attribute_t *least, dtrace_attribute_t a)
 {
 	least->dtat_name = DT_MIN(least->dtat_name, a.dtat_name);
 	least->dtat_data = DT_MIN(least->dtat_data, a.dtat_data);
 	least->dtat_class = DT_MIN(least->dtat_class, a.dtat_class);
 }
 
-void dtrace_program_info(dtrace_hdl_t *h, dtrace_prog_t *prog, dtrace_proginfo_t *info)
+static void add_info(const struct dt_program *p, dtrace_proginfo_t *info)
 {
-	static const dtrace_attribute_t stable = { DTRACE_STABILITY_STABLE, DTRACE_STABILITY_STABLE,
-						   DTRACE_CLASS_COMMON };
-	const struct dt_program *p = prog->prog;
 	u32 i, j;
 
-	if (!info)
-		return;
-	*info = (dtrace_proginfo_t){
-		.dpi_descattr = stable,
-		.dpi_stmtattr = stable,
-		.dpi_aggregates = p->naggs,
-		.dpi_recgens = p->nrecs,
-		.dpi_matches = p->nmatches,
-	};
+	info->dpi_aggregates += p->naggs;
+	info->dpi_recgens += p->nrecs;
+	info->dpi_matches += p->nmatches;
 	for (i = 0; i < p->clauses.n; i++)
 		for (j = 0; j < p->clauses.v[i]->probes.n; j++)
-			attr_least(&info->dpi_descattr, p->clauses.v[i]->probes.v[j]->prov->attr);
+			dt_attr_least(&info->dpi_descattr, p->clauses.v[i]->probes.v[j]->prov->attr);
+}
+
+void dtrace_program_info(dtrace_hdl_t *h, dtrace_prog_t *prog, dtrace_proginfo_t *info)
+{
+	if (!info)
+		return;
+	*info = (dtrace_proginfo_t){ .dpi_descattr = dt_attr_stable, .dpi_stmtattr = dt_attr_stable };
+	for (; prog; prog = prog->added)
+		add_info(prog->prog, info);
 }
 
 /* ---- enabling -------------------------------------------------------------------------------------------------- */
@@ -186,24 +189,36 @@ static int reserve_clauses(dtrace_hdl_t *h, u32 n)
 	return 0;
 }
 
-int dtrace_program_exec(dtrace_hdl_t *h, dtrace_prog_t *prog, dtrace_proginfo_t *info)
+static void enable(dtrace_hdl_t *h, struct dtrace_prog *prog)
 {
 	const struct dt_program *p = prog->prog;
 	u32 i;
+
+	for (i = 0; i < p->clauses.n; i++) {
+		p->clauses.v[i]->index = h->clauses.n;
+		h->clauses.v[h->clauses.n++] = p->clauses.v[i];
+	}
+	prog->enabled = true;
+}
+
+int dtrace_program_exec(dtrace_hdl_t *h, dtrace_prog_t *prog, dtrace_proginfo_t *info)
+{
+	struct dtrace_prog *q;
+	u32 n = 0;
 
 	dtrace_program_info(h, prog, info);
 	if (h->active)
 		return dt_set_errno(h, EDT_ACTIVE);
 	if (prog->enabled)
 		return dt_fail(&h->err, EALREADY, "The program is enabled already");
-	if (check_destructive(h, p) < 0)
-		return -1;
-	if (reserve_clauses(h, p->clauses.n) < 0)
-		return -1;
-	for (i = 0; i < p->clauses.n; i++) {
-		p->clauses.v[i]->index = h->clauses.n;
-		h->clauses.v[h->clauses.n++] = p->clauses.v[i];
+	for (q = prog; q; q = q->added) {
+		if (check_destructive(h, q->prog) < 0)
+			return -1;
+		n += q->prog->clauses.n;
 	}
-	prog->enabled = true;
+	if (reserve_clauses(h, n) < 0)
+		return -1;
+	for (q = prog; q; q = q->added)
+		enable(h, q);
 	return 0;
 }

@@ -27,7 +27,7 @@ static void symbol(const struct dt_ksym *k, GElf_Sym *sym, dtrace_syminfo_t *inf
 		*info = (dtrace_syminfo_t){ .dts_object = k->mod, .dts_name = k->name };
 }
 
-/* Programs written for libdtrace pass small numbers (DTRACE_OBJ_EVERY and friends) for "any object". */
+/* DTRACE_OBJ_* are small numbers: any object. */
 static const char *object_name(const char *object)
 {
 	intptr_t n = (intptr_t)object;

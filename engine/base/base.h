@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "dtrace_edt.h"
+
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
@@ -113,14 +115,7 @@ int dt_fail(struct dt_error *e, int code, const char *fmt, ...) DT_PRINTF(3, 4);
 void *dt_fail_null(struct dt_error *e, int code, const char *fmt, ...) DT_PRINTF(3, 4);
 const char *dt_errstr(int code); /* short classic text of an EDT_* or errno code */
 
-/* Library error codes, from 1000; edt.def has one EDT(name, text) per line. */
-enum dt_edt {
-	EDT_BASE = 999,
-#define EDT(name, text) EDT_##name,
-#include "base/edt.def"
-#undef EDT
-	EDT_END
-};
+/* Library error codes are in dtrace_edt.h; edt.def has their texts. */
 
 /* ---- the D program is wrong --------------------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@ static const char *const edt_text[] = {
 #include "base/edt.def"
 #undef EDT
 };
+_Static_assert(DT_NELEM(edt_text) == EDT_END - EDT_BASE - 1, "edt.def and dtrace_edt.h differ");
 
 const char *dt_errstr(int code)
 {

@@ -111,8 +111,9 @@ struct dt_datum {
 	enum dt_datakind kind;
 	u32 off, size; /* in the ring record's payload (after dt_rec_hdr) or in the map's key */
 	const struct dt_type *type;
-	const char *text; /* the D expression, for naming values */
-	u64 arg;          /* tracemem: bytes to show */
+	const char *text;            /* the D expression, for naming values */
+	u64 arg;                     /* tracemem: bytes to show */
+	const struct dt_aggact *act; /* of PRINTA and LIBACT records */
 };
 
 /* One enabled clause's record: recs[] are what callbacks see.  When `direct` the ring payload is the shown data
@@ -128,7 +129,7 @@ struct dt_epid {
 	dtrace_eprobedesc_t desc; /* desc.dtepd_rec, _nrecs filled; probeid is set per record */
 };
 
-/* A library action's or printa's aggregation and numbers: dtrd_arg/dtrd_format of such records. */
+/* A library action's or printa's aggregations. */
 struct dt_aggact {
 	u32 naggs;
 	u32 *aggs;          /* indexes in dt_object.aggs, by varid - 1 */

@@ -230,7 +230,8 @@ static void layout_aggact(struct layout *l, const struct dt_stmt *s, u64 libact)
 	}
 	dtrace_recdesc_t *r = add_rec(l, d, s->act->kind);
 
-	r->dtrd_format = a;
+	d->act = a;
+	r->dtrd_format = a->fmt;
 	r->dtrd_arg = libact ? libact : a->naggs ? (u64)a->aggs[0] + 1 : 0;
 }
 

@@ -35,6 +35,8 @@ struct dt_item {
 };
 /* The datum of a record or key; base is dtpda_data or dtada_data. */
 struct dt_item dt_item_of(const dtrace_recdesc_t *rec, const char *base);
+/* The aggregations of a PRINTA or LIBACT record; NULL: it is none. */
+const struct dt_aggact *dt_aggact_of(const dtrace_recdesc_t *rec);
 s64 dt_item_int(const struct dt_item *it);         /* by size and sign; 0 for what is no integer */
 u64 dt_item_word(const struct dt_item *it, u32 n); /* the n-th u64; 0 beyond the end */
 size_t dt_item_strlen(const struct dt_item *it);   /* bytes before the NUL or the end */

@@ -94,7 +94,7 @@ int dt_libact(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,
 {
 	struct dt_item it = dt_item_of(rec, data->dtpda_data);
 	struct job j = { .h = h,
-			 .act = rec->dtrd_format,
+			 .act = dt_aggact_of(rec),
 			 .number = rec->dtrd_size ? dt_item_int(&it) : 0 };
 
 	if (rec->dtrd_arg >= DT_NELEM(acts) || !acts[rec->dtrd_arg] || !j.act)

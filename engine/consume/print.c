@@ -25,6 +25,13 @@ struct dt_item dt_item_of(const dtrace_recdesc_t *rec, const char *base)
 	return it;
 }
 
+const struct dt_aggact *dt_aggact_of(const dtrace_recdesc_t *rec)
+{
+	const struct dt_datum *d = (const struct dt_datum *)(uintptr_t)rec->dtrd_uarg;
+
+	return d ? d->act : NULL;
+}
+
 u64 dt_item_word(const struct dt_item *it, u32 n)
 {
 	u64 w = 0;
@@ -255,9 +262,11 @@ static int print_printf(const struct job *j)
 
 static int print_printa(const struct job *j)
 {
-	if (!j->rec->dtrd_format)
+	const struct dt_aggact *act = dt_aggact_of(j->rec);
+
+	if (!act)
 		return dt_set_errno(j->h, EDT_BADAGG);
-	return dt_printa(j->h, j->fp, j->rec->dtrd_format) < 0 ? -1 : 1;
+	return dt_printa(j->h, j->fp, act) < 0 ? -1 : 1;
 }
 
 static int do_libact(const struct job *j)

@@ -148,12 +148,26 @@ static const struct {
 	{ DT_STAGE_CHECK, check },
 };
 
-static void run(struct dt_compile *c, enum dt_stage upto)
+static void run_type(struct dt_compile *c, struct dt_type **type)
+{
+	c->inline_limit = UINT32_MAX;
+	*type = dt_parse_type(c);
+	if (*type && !c->p->diags.list.n)
+		dt_expect(c, T_EOF);
+	if (!c->p->diags.list.n)
+		dt_names_publish(c);
+}
+
+static void run(struct dt_compile *c, enum dt_stage upto, struct dt_type **type)
 {
 	size_t i;
 
 	dt_lex_init(c);
 	c->argused = dt_arena_alloc(c->a, (size_t)DT_MAX(c->env->argc, 1) * sizeof(*c->argused));
+	if (type) {
+		run_type(c, type);
+		return;
+	}
 	for (i = 0; i < DT_NELEM(stages) && stages[i].stage <= upto; i++) {
 		stages[i].run(c);
 		if (c->p->diags.list.n)
@@ -181,7 +195,8 @@ static void unguard(struct guard *g)
 	g->a->oom = g->was;
 }
 
-int dt_program_compile(struct dt_program *p, enum dt_stage upto)
+/* type: the text is one, which goes there; NULL: it is a program. */
+static int compile(struct dt_program *p, enum dt_stage upto, struct dt_type **type)
 {
 	struct dt_env *env = p->env;
 	struct dt_compile *c = dt_arena_new(&p->arena, struct dt_compile);
@@ -203,7 +218,7 @@ int dt_program_compile(struct dt_program *p, enum dt_stage upto)
 	guard(&guards[1], &env->types->arena, &oom);
 	guard(&guards[2], &env->syms->arena, &oom);
 	if (!setjmp(oom))
-		run(c, upto);
+		run(c, upto, type);
 	else
 		p->out_of_memory = true;
 	unguard(&guards[0]);
@@ -211,4 +226,16 @@ int dt_program_compile(struct dt_program *p, enum dt_stage upto)
 	unguard(&guards[2]);
 	dt_names_fini(&c->names);
 	return p->diags.list.n || p->out_of_memory ? -1 : 0;
+}
+
+int dt_program_compile(struct dt_program *p, enum dt_stage upto)
+{
+	return compile(p, upto, NULL);
+}
+
+struct dt_type *dt_program_type(struct dt_program *p)
+{
+	struct dt_type *t = NULL;
+
+	return compile(p, DT_STAGE_CHECK, &t) < 0 ? NULL : t;
 }

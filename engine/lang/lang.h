@@ -307,6 +307,8 @@ enum dt_stage { DT_STAGE_PARSE, DT_STAGE_CHECK };
 struct dt_program *dt_program_new(struct dt_env *env, const char *name, const char *text,
 				  size_t len, dtrace_probespec_t spec);
 int dt_program_compile(struct dt_program *p, enum dt_stage upto);
+/* The text as a type name, as in a cast; a struct may be declared by it.  NULL with findings in p->diags. */
+struct dt_type *dt_program_type(struct dt_program *p);
 void dt_program_free(struct dt_program *p);
 
 /* Textual tree for golden files. */

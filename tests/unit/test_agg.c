@@ -830,10 +830,10 @@ static void act(dtrace_hdl_t *h, int action, const char *format, u64 number, u32
 	dtrace_recdesc_t rec = { .dtrd_action = action ? DTRACEACT_LIBACT : DTRACEACT_PRINTA,
 				 .dtrd_size = 8,
 				 .dtrd_arg = (u64)action,
-				 .dtrd_format = &a,
 				 .dtrd_uarg = (uintptr_t)&d };
 	dtrace_probedata_t pd = { .dtpda_handle = h, .dtpda_data = (char *)&number };
 
+	d.act = &a;
 	if (action)
 		CHECK_INT(dt_libact(h, fp, &pd, &rec, 1), 1);
 	else

@@ -177,6 +177,112 @@ static void test_names(void)
 	CHECK(!strncmp(_dtrace_version, "Sun D 1.", 8));
 }
 
+static int list_stmt(dtrace_hdl_t *h, dtrace_prog_t *p, dtrace_stmtdesc_t *s, void *arg)
+{
+	const dtrace_actdesc_t *a;
+	char probe[DTRACE_FULLNAMELEN];
+	FILE *f = arg;
+
+	fprintf(f, "%s%s", dtrace_desc2str(&s->dtsd_ecbdesc->dted_probe, probe, sizeof(probe)),
+		s->dtsd_ecbdesc->dted_pred ? " if" : "");
+	for (a = s->dtsd_action; a; a = a->dtad_next)
+		fprintf(f, " %x:%u:%" PRIu64 "[%s]", a->dtad_kind, a->dtad_ntuple, a->dtad_arg,
+			a->dtad_text);
+	fputc('\n', f);
+	return s->dtsd_data ? 5 : 0;
+}
+
+static void statements_are(dtrace_hdl_t *h, dtrace_prog_t *p, const char *want)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+
+	CHECK_INT(dtrace_stmt_iter(h, p, list_stmt, f), 0);
+	fclose(f);
+	CHECK_STR(text, want);
+	free(text);
+}
+
+static int end_now(dtrace_hdl_t *h, dtrace_prog_t *p, dtrace_stmtdesc_t *s, void *arg)
+{
+	dtrace_stmt_destroy(h, s); /* it is the program's: nothing happens */
+	CHECK(dtrace_stmt_add(h, p, s) < 0 && dtrace_errno(h) == EINVAL);
+	return 9;
+}
+
+static void test_statements(void)
+{
+	dtrace_hdl_t *h = open_or_die(DTRACE_O_NODEV);
+	dtrace_prog_t *p =
+		compile(h, "BEGIN, tick-1s { trace(1); @a[2, 3] = sum(4); x = 5; }\n"
+			   "END /1/ { if (pid) { clear(@a); } else { exit(0); } }\nERROR\n");
+	dtrace_ecbdesc_t ecb = { 0 };
+	dtrace_stmtdesc_t *s;
+	dtrace_proginfo_t info;
+
+	if (!CHECK(p != NULL))
+		return;
+	statements_are(h, p,
+		       ":::BEGIN 1:0:0[trace(1)] 705:2:1[@a[2, 3] = sum(4)] 0:0:0[x = 5]\n"
+		       ":::tick-1s 1:0:0[trace(1)] 705:2:1[@a[2, 3] = sum(4)] 0:0:0[x = 5]\n"
+		       ":::END if 5:0:1[clear(@a)] 2:0:0[exit(0)]\n"
+		       ":::ERROR\n");
+	CHECK_INT(dtrace_stmt_iter(h, p, end_now, NULL), 9);
+
+	snprintf(ecb.dted_probe.dtpd_provider, DTRACE_PROVNAMELEN, "nosuch");
+	s = dtrace_stmt_create(h, &ecb);
+	CHECK(dtrace_stmt_add(h, p, s) < 0 && dtrace_errno(h) == EDT_COMPILER);
+	dtrace_stmt_destroy(h, s);
+	dtrace_stmt_destroy(h, NULL);
+	snprintf(ecb.dted_probe.dtpd_provider, DTRACE_PROVNAMELEN, "syscall");
+	snprintf(ecb.dted_probe.dtpd_func, DTRACE_FUNCNAMELEN, "getppid");
+	s = dtrace_stmt_create(h, &ecb);
+	CHECK_INT(dtrace_stmt_add(h, p, s), 0);
+	CHECK_INT(dtrace_program_exec(h, p, &info), 0);
+	CHECK_INT(info.dpi_matches, 6);
+	s = dtrace_stmt_create(h, &ecb);
+	CHECK(dtrace_stmt_add(h, p, s) < 0 && dtrace_errno(h) == EALREADY);
+	dtrace_stmt_destroy(h, s);
+	dtrace_close(h);
+}
+
+static void test_formats(void)
+{
+	dtrace_hdl_t *h = open_or_die(DTRACE_O_NODEV);
+	dtrace_recdesc_t rec[] = {
+		{ .dtrd_action = DTRACEACT_PRINTF, .dtrd_size = 4 },
+		{ .dtrd_action = DTRACEACT_PRINTF, .dtrd_size = 4, .dtrd_offset = 4 }
+	};
+	static const int32_t data[] = { -7, 255 };
+	char *text = NULL, buf[32];
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	void *one = dtrace_printf_create(h, "<%d>\n"), *two = dtrace_printf_create(h, "%d %#x\n");
+	void *three = dtrace_printa_create(h, "%d %d %d");
+
+	CHECK(dtrace_printf_create(h, "%") == NULL && dtrace_errno(h) == EDT_BADCONV);
+	CHECK_INT(dtrace_fprintf(h, f, one, NULL, rec, 2, data, sizeof(data)), 1);
+	CHECK_INT(dtrace_fprintf(h, f, two, NULL, rec, 2, data, sizeof(data)), 2);
+	CHECK(dtrace_fprintf(h, f, three, NULL, rec, 2, data, sizeof(data)) < 0);
+	CHECK_INT(dtrace_errno(h), EDT_DMISMATCH);
+	CHECK(dtrace_fprintf(h, f, two, NULL, rec, 2, data, 7) < 0);
+	CHECK_INT(dtrace_errno(h), EDT_DOFFSET);
+	CHECK(dtrace_fprintf(h, f, NULL, NULL, rec, 2, data, sizeof(data)) < 0);
+	CHECK(dtrace_fprintf(h, NULL, one, NULL, rec, 2, data, sizeof(data)) < 0);
+	CHECK_INT(dtrace_errno(h), EDT_NOBUFFERED);
+	CHECK(dtrace_fprinta(h, f, three, NULL, rec, 2, data, sizeof(data)) < 0);
+	CHECK_INT(dtrace_errno(h), EDT_BADAGG);
+	fclose(f);
+	CHECK_STR(text, "<-7>\n-7 0xff\n");
+	free(text);
+	CHECK_INT(dtrace_printf_format(h, two, buf, sizeof(buf)), 7);
+	CHECK_STR(buf, "%d %#x\n");
+	CHECK_INT(dtrace_printf_format(h, two, buf, 3), 7);
+	CHECK_STR(buf, "%d");
+	dtrace_close(h);
+}
+
 static int handler(const dtrace_dropdata_t *d, void *arg)
 {
 	return DTRACE_HANDLE_OK;
@@ -430,6 +536,54 @@ out:
 	dtrace_close(h);
 }
 
+/* A consumer that shows records in formats of its own. */
+struct own {
+	FILE *f;
+	void *printf_format, *printa_format;
+};
+
+static int on_own_rec(const dtrace_probedata_t *d, const dtrace_recdesc_t *rec, void *arg)
+{
+	const struct own *own = arg;
+	unsigned int n;
+
+	if (!rec)
+		return DTRACE_CONSUME_NEXT;
+	n = (unsigned int)(d->dtpda_edesc->dtepd_nrecs - (rec - d->dtpda_edesc->dtepd_rec));
+	if (rec->dtrd_action == DTRACEACT_PRINTF) {
+		CHECK(rec->dtrd_format != NULL);
+		CHECK_INT(dtrace_fprintf(d->dtpda_handle, own->f, own->printf_format, d, rec, n,
+					 d->dtpda_data, d->dtpda_edesc->dtepd_size),
+			  2);
+	} else if (rec->dtrd_action == DTRACEACT_PRINTA) {
+		CHECK_INT(dtrace_fprinta(d->dtpda_handle, own->f, own->printa_format, d, rec, n,
+					 d->dtpda_data, d->dtpda_edesc->dtepd_size),
+			  1);
+	}
+	return DTRACE_CONSUME_NEXT;
+}
+
+static void test_own_formats(void)
+{
+	dtrace_hdl_t *h = open_or_die(0);
+	struct own own = { NULL, dtrace_printf_create(h, "%x|%s."),
+			   dtrace_printa_create(h, "%d=%@d;") };
+	char *text = NULL;
+	size_t n = 0;
+
+	own.f = open_memstream(&text, &n);
+	if (start(h,
+		  "BEGIN { @[7] = sum(3); printf(\"%d %s\\n\", 255, \"abc\"); printa(@); exit(0); }") ==
+	    0) {
+		CHECK_INT(dtrace_work(h, own.f, NULL, on_own_rec, &own), DTRACE_WORKSTATUS_DONE);
+		fflush(own.f);
+		CHECK_STR(text, "ff|abc.7=3;");
+	}
+	fclose(own.f);
+	free(text);
+	dtrace_close(h);
+}
+
 static int on_proc(struct ps_prochandle *p, const char *msg, void *arg)
 {
 	++*(int *)arg;
@@ -564,6 +718,8 @@ int main(void)
 	test_probes();
 	test_names();
 	test_handlers();
+	test_statements();
+	test_formats();
 
 	if (test_failures)
 		return test_status();
@@ -573,6 +729,7 @@ int main(void)
 	test_wakeup();
 	test_half_full();
 	test_aggregate();
+	test_own_formats();
 	test_target();
 	test_fill();
 	test_fork();
