@@ -123,6 +123,7 @@ void py_close(struct consumer *self)
 {
 	dtrace_hdl_t *h = self->h;
 
+	py_command_closing(self);
 	self->h = NULL;
 	/* A handle that was in use as the process forked may be in any state. */
 	if (!h || (self->pid != getpid() && (!py_engine.fork_safe || self->call)))
@@ -177,4 +178,12 @@ int py_call_settle(struct consumer *self)
 		PyErr_Restore(type, value, traceback);
 #endif
 	return rc;
+}
+
+PyObject *py_finish(struct consumer *self, bool ok)
+{
+	if (py_call_settle(self) < 0 || PyErr_Occurred())
+		ok = false;
+	py_unlock(self);
+	return ok ? Py_NewRef(Py_None) : NULL;
 }

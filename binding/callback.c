@@ -102,8 +102,7 @@ static PyObject *record(struct py_call *call, const dtrace_probedata_t *data,
 	return py_datum(call->self, rec, data->dtpda_data, size);
 }
 
-static void note_exit(struct consumer *self, const dtrace_probedata_t *data,
-		      const dtrace_recdesc_t *rec)
+void py_note_exit(struct consumer *self, const dtrace_probedata_t *data, const dtrace_recdesc_t *rec)
 {
 	int32_t status = 0;
 
@@ -173,7 +172,7 @@ int py_on_record(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, vo
 		return DTRACE_CONSUME_THIS;
 	}
 	if (way == WAY_EXIT)
-		note_exit(call->self, data, rec);
+		py_note_exit(call->self, data, rec);
 	if (way == WAY_DATUM && !deliver(call, record(call, data, rec)) && PyErr_Occurred())
 		return DTRACE_CONSUME_ABORT;
 	return DTRACE_CONSUME_NEXT;
@@ -191,7 +190,7 @@ int py_on_written(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, v
 	}
 	if (rec->dtrd_action != DTRACEACT_EXIT)
 		return DTRACE_CONSUME_THIS;
-	note_exit(call->self, data, rec);
+	py_note_exit(call->self, data, rec);
 	return DTRACE_CONSUME_NEXT;
 }
 
@@ -298,7 +297,7 @@ int py_on_drop(const dtrace_dropdata_t *d, void *arg)
 	self->drops += d->dtdda_drops;
 	if (!call)
 		return DTRACE_HANDLE_OK;
-	if (!py_call_gil(call))
+	if (!py_call_gil(call) || py_errors_import(self->st) < 0)
 		return DTRACE_HANDLE_ABORT;
 	event = PyObject_CallFunction(self->st->drop, "NiiKK", line_of(d->dtdda_msg), d->dtdda_cpu,
 				      (int)d->dtdda_kind, (unsigned long long)d->dtdda_drops,
@@ -315,7 +314,7 @@ int py_on_error(const dtrace_errdata_t *d, void *arg)
 	self->faults++;
 	if (!call)
 		return DTRACE_HANDLE_OK;
-	if (!py_call_gil(call))
+	if (!py_call_gil(call) || py_errors_import(self->st) < 0)
 		return DTRACE_HANDLE_ABORT;
 	event = PyObject_CallFunction(self->st->fault, "NNiiiiK", line_of(d->dteda_msg),
 				      py_probe(self, d->dteda_pdesc), d->dteda_cpu, d->dteda_action,

@@ -22,12 +22,22 @@
 
 /* ---- life --------------------------------------------------------------------------------------- */
 
+/* libdtrace leaves the sizes of buffers to its consumers; an engine that has sizes of its own knows better. */
+static int default_size(dtrace_hdl_t *h, const char *option)
+{
+	dtrace_optval_t v = DTRACEOPT_UNSET;
+
+	if (py_engine.getopt(h, option, &v) == 0 && v != DTRACEOPT_UNSET && v != 0)
+		return 0;
+	return py_engine.setopt(h, option, "4m");
+}
+
 /* What every consumer wants, before anybody else sets options. */
 static int set_up(struct consumer *self)
 {
 	dtrace_hdl_t *h = self->h;
 
-	if (py_engine.setopt(h, "bufsize", "4m") < 0 || py_engine.setopt(h, "aggsize", "4m") < 0 ||
+	if (default_size(h, "bufsize") < 0 || default_size(h, "aggsize") < 0 ||
 	    py_engine.handle_err(h, py_on_error, self) < 0 ||
 	    py_engine.handle_drop(h, py_on_drop, self) < 0 ||
 	    py_engine.handle_buffered(h, py_on_buffered, self) < 0) {
@@ -146,7 +156,7 @@ static int Consumer_traverse(PyObject *o, visitproc visit, void *arg)
 	Py_VISIT(Py_TYPE(o));
 	Py_VISIT(self->on_drop);
 	Py_VISIT(self->on_error);
-	return 0;
+	return py_command_traverse(self, visit, arg);
 }
 
 static int Consumer_clear(PyObject *o)
@@ -155,6 +165,7 @@ static int Consumer_clear(PyObject *o)
 
 	Py_CLEAR(self->on_drop);
 	Py_CLEAR(self->on_error);
+	py_command_clear(self);
 	return 0;
 }
 
@@ -169,6 +180,7 @@ static void Consumer_dealloc(PyObject *o)
 	py_close(self);
 	Consumer_clear(o);
 	py_probes_clear(self);
+	py_command_free(self);
 	if (self->memfile)
 		fclose(self->memfile);
 	free(self->mem);
@@ -207,15 +219,6 @@ static PyObject *Consumer_close(PyObject *o, PyObject *unused)
 }
 
 /* ---- methods ------------------------------------------------------------------------------------------ */
-
-/* None or, with the exception set, NULL; whatever was asked for inside callbacks is done first. */
-static PyObject *finish(struct consumer *self, bool ok)
-{
-	if (py_call_settle(self) < 0 || PyErr_Occurred())
-		ok = false;
-	py_unlock(self);
-	return ok ? Py_NewRef(Py_None) : NULL;
-}
 
 /* $1, $2 ...: argv[1] on; argv[0] is empty.  NULL with an exception, or when there are none. */
 static char **macro_args(PyObject *args, Py_ssize_t *n)
@@ -289,7 +292,7 @@ static PyObject *Consumer_strcompile(PyObject *o, PyObject *pyargs, PyObject *kw
 	}
 	ok = compile(self, program, argv ? (int)n + 1 : 0, argv);
 	macro_args_free(argv);
-	return finish(self, ok);
+	return py_finish(self, ok);
 }
 
 /* The text the library gets: None and True set an option that takes no value; numbers are written out. */
@@ -335,7 +338,7 @@ static PyObject *Consumer_setopt(PyObject *o, PyObject *args, PyObject *kwargs)
 		return NULL;
 	if (!py_lock(self, "setopt", PY_NESTED))
 		return NULL;
-	return finish(self, py_engine.setopt(self->h, option, s) == 0 || py_raise(self));
+	return py_finish(self, py_engine.setopt(self->h, option, s) == 0 || py_raise(self));
 }
 
 static PyObject *Consumer_go(PyObject *o, PyObject *unused)
@@ -349,7 +352,7 @@ static PyObject *Consumer_go(PyObject *o, PyObject *unused)
 	py_call_begin(&call, self, "go", NULL);
 	rc = py_engine.go(self->h);
 	py_call_end(&call);
-	return finish(self, rc == 0 || py_raise_go(self));
+	return py_finish(self, rc == 0 || py_raise_go(self));
 }
 
 static PyObject *Consumer_stop(PyObject *o, PyObject *unused)
@@ -367,7 +370,7 @@ static PyObject *Consumer_stop(PyObject *o, PyObject *unused)
 	py_call_begin(&call, self, "stop", NULL);
 	rc = py_engine.stop(self->h);
 	py_call_end(&call);
-	return finish(self, rc == 0 || py_raise(self));
+	return py_finish(self, rc == 0 || py_raise(self));
 }
 
 static bool check_callback(PyObject *callback)
@@ -392,7 +395,7 @@ static PyObject *Consumer_consume(PyObject *o, PyObject *callback)
 	py_call_begin(&call, self, "consume", callback);
 	rc = py_engine.work(self->h, self->memfile, py_on_probe, py_on_record, &call);
 	py_call_end(&call);
-	none = finish(self, rc != DTRACE_WORKSTATUS_ERROR || py_raise(self));
+	none = py_finish(self, rc != DTRACE_WORKSTATUS_ERROR || py_raise(self));
 	return none ? PyBool_FromLong(rc == DTRACE_WORKSTATUS_DONE) : NULL;
 }
 
@@ -436,7 +439,7 @@ static PyObject *Consumer_write(PyObject *o, PyObject *file)
 		return NULL;
 	}
 	rc = write_pass(self, &stream);
-	none = finish(self, rc != DTRACE_WORKSTATUS_ERROR || py_raise(self));
+	none = py_finish(self, rc != DTRACE_WORKSTATUS_ERROR || py_raise(self));
 	return none ? PyBool_FromLong(rc == DTRACE_WORKSTATUS_DONE) : NULL;
 }
 
@@ -453,7 +456,7 @@ static PyObject *Consumer_aggwalk(PyObject *o, PyObject *callback)
 	if (rc == 0)
 		rc = py_engine.aggregate_walk(self->h, py_on_aggregate, &call);
 	py_call_end(&call);
-	return finish(self, rc == 0 || py_raise(self));
+	return py_finish(self, rc == 0 || py_raise(self));
 }
 
 /* The library zeroes what it has read, so what the kernel has counted up to now is read first. */
@@ -470,7 +473,7 @@ static PyObject *Consumer_aggclear(PyObject *o, PyObject *unused)
 	if (rc == 0)
 		py_engine.aggregate_clear(self->h);
 	py_call_end(&call);
-	return finish(self, rc == 0 || py_raise(self));
+	return py_finish(self, rc == 0 || py_raise(self));
 }
 
 static PyObject *Consumer_aggmin(PyObject *o, PyObject *unused)
@@ -656,7 +659,7 @@ static PyObject *Consumer_status(PyObject *o, PyObject *unused)
 	py_call_begin(&call, self, "status", NULL);
 	rc = py_engine.status(self->h);
 	py_call_end(&call);
-	none = finish(self, rc != DTRACE_STATUS_ERROR || py_raise(self));
+	none = py_finish(self, rc != DTRACE_STATUS_ERROR || py_raise(self));
 	return none ? PyLong_FromLong(rc) : NULL;
 }
 
@@ -707,6 +710,22 @@ static PyMethodDef methods[] = {
 	METHOD(wakeup, METH_NOARGS),
 	METHOD(fileno, METH_NOARGS),
 	METHOD(status, METH_NOARGS),
+	METHOD(compile, METH_VARARGS | METH_KEYWORDS),
+	METHOD(info, METH_VARARGS),
+	METHOD(enable, METH_VARARGS),
+	METHOD(describe, METH_VARARGS),
+	METHOD(probes, METH_VARARGS),
+	METHOD(probe_info, METH_VARARGS),
+	METHOD(getopt, METH_VARARGS),
+	METHOD(create, METH_VARARGS),
+	METHOD(grab, METH_VARARGS),
+	METHOD(resume, METH_NOARGS),
+	METHOD(open_output, METH_VARARGS),
+	METHOD(put, METH_VARARGS),
+	METHOD(list_probes, METH_VARARGS),
+	METHOD(show, METH_NOARGS),
+	METHOD(show_aggregations, METH_NOARGS),
+	METHOD(catch_signals, METH_VARARGS),
 	{ NULL, NULL, 0, NULL },
 };
 
@@ -715,6 +734,7 @@ static PyGetSetDef getters[] = {
 	GETTER(drops),
 	GETTER(faults),
 	GETTER(exit_status),
+	{ "caught", py_get_caught, NULL, DOC_Consumer_caught, NULL },
 	{ NULL, NULL, NULL, NULL, NULL },
 };
 

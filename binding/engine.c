@@ -10,6 +10,7 @@
 #ifdef PY_SYSTEM_LIBDTRACE
 #define EMBEDDED false
 #ifdef __ELF__
+#pragma weak dtrace_proc_getpid
 #pragma weak dtrace_diag_get
 #pragma weak dtrace_rec_kind
 #pragma weak dtrace_pollfd
@@ -26,6 +27,16 @@
 #define EMBEDDED true
 #define OPTIONAL(f) f
 #endif
+
+/* FreeBSD's takes a function for the child to call, too. */
+static struct ps_prochandle *proc_create(dtrace_hdl_t *h, const char *file, char *const argv[])
+{
+#if defined(PY_SYSTEM_LIBDTRACE) && defined(__FreeBSD__)
+	return dtrace_proc_create(h, file, argv, NULL, NULL);
+#else
+	return dtrace_proc_create(h, file, argv);
+#endif
+}
 
 const struct py_engine py_engine = {
 	.name = PY_ENGINE_NAME,
@@ -53,6 +64,19 @@ const struct py_engine py_engine = {
 	.aggregate_walk = dtrace_aggregate_walk,
 	.addr2str = dtrace_addr2str,
 	.uaddr2str = dtrace_uaddr2str,
+	.fcompile = dtrace_program_fcompile,
+	.program_info = dtrace_program_info,
+	.xstr2desc = dtrace_xstr2desc,
+	.probe_iter = dtrace_probe_iter,
+	.probe_info = dtrace_probe_info,
+	.attr2str = dtrace_attr2str,
+	.aggregate_print = dtrace_aggregate_print,
+	.handle_proc = dtrace_handle_proc,
+	.handle_setopt = dtrace_handle_setopt,
+	.proc_create = proc_create,
+	.proc_grab = dtrace_proc_grab,
+	.proc_continue = dtrace_proc_continue,
+	.proc_getpid = OPTIONAL(dtrace_proc_getpid),
 	.diag_get = OPTIONAL(dtrace_diag_get),
 	.rec_kind = OPTIONAL(dtrace_rec_kind),
 	.pollfd = OPTIONAL(dtrace_pollfd),

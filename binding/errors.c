@@ -2,7 +2,8 @@
 /*
  * errors.c - the library's failures as Python exceptions.
  *
- * The classes are Python code (dtrace._errors), so that they are the same for every engine.  Which one is raised
+ * The classes are Python code (dtrace._errors), so that they are the same for every engine, and imported at the first
+ * need: a program that ends well starts without them.  Which one is raised
  * follows from what was tried: compiling gives a CompileError, go() a LoadError when the kernel's verifier left a
  * log, anything else a DTraceError.  Facts become arguments; the classes turn them into attributes.
  */
@@ -18,7 +19,6 @@ int py_errors_import(struct py_state *st)
 		const char *name;
 		PyObject **where;
 	} names[] = {
-		{ "DTraceError", &st->error },
 		{ "CompileError", &st->compile_error },
 		{ "LoadError", &st->load_error },
 		{ "DropWarning", &st->drop_warning },
@@ -26,15 +26,21 @@ int py_errors_import(struct py_state *st)
 		{ "Diagnostic", &st->diagnostic },
 		{ "make_drop", &st->drop },
 		{ "Fault", &st->fault },
+		{ "DTraceError", &st->error }, /* the last one: with it, all are there */
 	};
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule(ERRORS_MODULE);
+	_cleanup_pyref_ PyObject *module = NULL;
 
+	if (st->error)
+		return 0;
+	module = PyImport_ImportModule(ERRORS_MODULE);
 	if (!module)
 		return -1;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		*names[i].where = PyObject_GetAttrString(module, names[i].name);
-		if (!*names[i].where)
+		PyObject *found = PyObject_GetAttrString(module, names[i].name);
+
+		if (!found)
 			return -1;
+		Py_XSETREF(*names[i].where, found);
 	}
 	return 0;
 }
@@ -68,7 +74,7 @@ void *py_raise(struct consumer *self)
 {
 	int code;
 
-	if (PyErr_Occurred())
+	if (PyErr_Occurred() || py_errors_import(self->st) < 0)
 		return NULL;
 	code = py_engine.errnum(self->h);
 	return raise_with(self->st->error, message_of(self->h, code), code, NULL);
@@ -76,6 +82,8 @@ void *py_raise(struct consumer *self)
 
 void *py_raise_open(struct py_state *st, int err)
 {
+	if (py_errors_import(st) < 0)
+		return NULL;
 	return raise_with(st->error, message_of(NULL, err), err, NULL);
 }
 
@@ -109,7 +117,7 @@ void *py_raise_compile(struct consumer *self)
 	PyObject *message, *list;
 	int code;
 
-	if (PyErr_Occurred())
+	if (PyErr_Occurred() || py_errors_import(self->st) < 0)
 		return NULL;
 	code = py_engine.errnum(self->h);
 	message = message_of(self->h, code);
@@ -132,7 +140,7 @@ void *py_raise_go(struct consumer *self)
 	const char *log;
 	int code;
 
-	if (PyErr_Occurred())
+	if (PyErr_Occurred() || py_errors_import(self->st) < 0)
 		return NULL;
 	code = py_engine.errnum(self->h);
 	message = message_of(self->h, code);
@@ -147,7 +155,7 @@ void *py_raise_text(struct py_state *st, const char *format, ...)
 	PyObject *message;
 	va_list ap;
 
-	if (PyErr_Occurred())
+	if (PyErr_Occurred() || py_errors_import(st) < 0)
 		return NULL;
 	va_start(ap, format);
 	message = PyUnicode_FromFormatV(format, ap);

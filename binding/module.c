@@ -57,7 +57,7 @@ static int module_exec(PyObject *module)
 {
 	struct py_state *st = PyModule_GetState(module);
 
-	if (py_errors_import(st) < 0 || py_quantize_ranges(st) < 0)
+	if (py_quantize_ranges(st) < 0)
 		return -1;
 	if (intern(&st->provider, "provider") < 0 || intern(&st->module, "module") < 0 ||
 	    intern(&st->function, "function") < 0 || intern(&st->name, "name") < 0)

@@ -63,7 +63,23 @@ struct py_engine {
 	int (*addr2str)(dtrace_hdl_t *, uint64_t, char *, int);
 	int (*uaddr2str)(dtrace_hdl_t *, pid_t, uint64_t, char *, int);
 
+	/* what a command line needs; the fake of the tests lacks it */
+	dtrace_prog_t *(*fcompile)(dtrace_hdl_t *, FILE *, unsigned int, int, char *const[]);
+	void (*program_info)(dtrace_hdl_t *, dtrace_prog_t *, dtrace_proginfo_t *);
+	int (*xstr2desc)(dtrace_hdl_t *, dtrace_probespec_t, const char *, int, char *const[],
+			 dtrace_probedesc_t *);
+	int (*probe_iter)(dtrace_hdl_t *, const dtrace_probedesc_t *, dtrace_probe_f *, void *);
+	int (*probe_info)(dtrace_hdl_t *, const dtrace_probedesc_t *, dtrace_probeinfo_t *);
+	char *(*attr2str)(dtrace_attribute_t, char *, size_t);
+	int (*aggregate_print)(dtrace_hdl_t *, FILE *, dtrace_aggregate_walk_f *);
+	int (*handle_proc)(dtrace_hdl_t *, dtrace_handle_proc_f *, void *);
+	int (*handle_setopt)(dtrace_hdl_t *, dtrace_handle_setopt_f *, void *);
+	struct ps_prochandle *(*proc_create)(dtrace_hdl_t *, const char *, char *const[]);
+	struct ps_prochandle *(*proc_grab)(dtrace_hdl_t *, pid_t, int);
+	void (*proc_continue)(dtrace_hdl_t *, struct ps_prochandle *);
+
 	/* optional */
+	pid_t (*proc_getpid)(dtrace_hdl_t *, struct ps_prochandle *);
 	int (*diag_get)(dtrace_hdl_t *, int, dtrace_diag_t *);
 	int (*rec_kind)(const dtrace_recdesc_t *, dtrace_reckind_t *);
 	int (*pollfd)(dtrace_hdl_t *);
@@ -125,6 +141,8 @@ struct consumer {
 	size_t memlen;
 	char *text; /* buffered text of the record being printed */
 	size_t textlen, textcap;
+
+	struct py_command *command; /* NULL: not used by the command line */
 };
 
 PyTypeObject *py_consumer_type(PyObject *module);
@@ -171,6 +189,8 @@ bool py_call_gil(struct py_call *call);
 /* Do what was asked for inside a callback: stop, close.  The lock is held, the GIL too.  0 or -1; an exception
  * that is set stays. */
 int py_call_settle(struct consumer *self);
+/* The end of a method: settle and unlock.  None or, with the exception set, NULL. */
+PyObject *py_finish(struct consumer *self, bool ok);
 /* Close the handle; in a forked child only forget it. */
 void py_close(struct consumer *self);
 
@@ -183,6 +203,7 @@ dtrace_aggregate_f py_on_aggregate;      /* arg: struct py_call */
 dtrace_handle_buffered_f py_on_buffered; /* arg of the handlers: struct consumer */
 dtrace_handle_drop_f py_on_drop;
 dtrace_handle_err_f py_on_error;
+void py_note_exit(struct consumer *self, const dtrace_probedata_t *data, const dtrace_recdesc_t *rec);
 /* Hand over what the library printed for the last record, if anything.  false with an exception. */
 bool py_flush_text(struct py_call *call);
 
@@ -219,6 +240,7 @@ int py_quantize_ranges(struct py_state *st);
 
 /* ---- errors.c --------------------------------------------------------------------------------------------- */
 
+/* The classes are there.  0 or -1. */
 int py_errors_import(struct py_state *st);
 /* All give NULL with the exception set.  An exception that is already set stays. */
 void *py_raise(struct consumer *self);
@@ -227,6 +249,31 @@ void *py_raise_compile(struct consumer *self);
 void *py_raise_go(struct consumer *self);
 /* A failure that the binding itself found. */
 void *py_raise_text(struct py_state *st, const char *format, ...);
+
+/* ---- command.c: the part of a consumer that the command line uses ------------------------------------------ */
+
+PyObject *Consumer_compile(PyObject *o, PyObject *args, PyObject *kwargs);
+PyObject *Consumer_info(PyObject *o, PyObject *args);
+PyObject *Consumer_enable(PyObject *o, PyObject *args);
+PyObject *Consumer_describe(PyObject *o, PyObject *args);
+PyObject *Consumer_probes(PyObject *o, PyObject *args);
+PyObject *Consumer_probe_info(PyObject *o, PyObject *args);
+PyObject *Consumer_getopt(PyObject *o, PyObject *args);
+PyObject *Consumer_create(PyObject *o, PyObject *args);
+PyObject *Consumer_grab(PyObject *o, PyObject *args);
+PyObject *Consumer_resume(PyObject *o, PyObject *unused);
+PyObject *Consumer_open_output(PyObject *o, PyObject *args);
+PyObject *Consumer_put(PyObject *o, PyObject *args);
+PyObject *Consumer_list_probes(PyObject *o, PyObject *args);
+PyObject *Consumer_show(PyObject *o, PyObject *unused);
+PyObject *Consumer_show_aggregations(PyObject *o, PyObject *unused);
+PyObject *Consumer_catch_signals(PyObject *o, PyObject *signals);
+PyObject *py_get_caught(PyObject *o, void *unused);
+/* Before the handle goes. */
+void py_command_closing(struct consumer *self);
+int py_command_traverse(struct consumer *self, visitproc visit, void *arg);
+void py_command_clear(struct consumer *self);
+void py_command_free(struct consumer *self);
 
 /* ---- small things -------------------------------------------------------------------------------------------- */
 

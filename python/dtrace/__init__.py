@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
-from ._consumer import Datum, DTraceConsumer, Probe, Row, Value
-from ._errors import (
-    CompileError,
-    Diagnostic,
-    Drop,
-    DropKind,
-    DropWarning,
-    DTraceError,
-    DTraceWarning,
-    Fault,
-    FaultWarning,
-    LoadError,
-    Status,
-)
+# What is asked for is imported then: the command line starts without most of it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._consumer import Datum, DTraceConsumer, Probe, Row, Value
+    from ._errors import (
+        CompileError,
+        Diagnostic,
+        Drop,
+        DropKind,
+        DropWarning,
+        DTraceError,
+        DTraceWarning,
+        Fault,
+        FaultWarning,
+        LoadError,
+        Status,
+    )
 
 __all__ = [
     "CompileError",
@@ -37,16 +40,35 @@ __all__ = [
     "Value",
 ]
 
-# Tracebacks and help() show the public names.
-for _object in [globals()[_name] for _name in __all__]:
-    if getattr(_object, "__module__", "").startswith("dtrace._"):
-        _object.__module__ = __name__
-del _object
+_homes = {
+    "_consumer": ("DTraceConsumer", "Datum", "Probe", "Row", "Value"),
+    "_errors": (
+        "CompileError",
+        "DTraceError",
+        "DTraceWarning",
+        "Diagnostic",
+        "Drop",
+        "DropKind",
+        "DropWarning",
+        "Fault",
+        "FaultWarning",
+        "LoadError",
+        "Status",
+    ),
+}
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     if name == "__version__":
-        from importlib.metadata import version
-
-        return version("pydtrace")
+        return import_module("importlib.metadata").version("pydtrace")
+    for home, names in _homes.items():
+        if name in names:
+            found = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -199,3 +199,6 @@ class DTraceConsumer:
     def exit_status(self) -> int | None:
         """What the program gave to exit(), once that was consumed."""
         return self._consumer.exit_status
+
+
+DTraceConsumer.__module__ = "dtrace"  # tracebacks and help() show the public name

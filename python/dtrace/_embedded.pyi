@@ -7,9 +7,11 @@ Use dtrace.DTraceConsumer; this module is its C half.
 # The signatures and docstrings of the C extension: at build time they are copied into it from here.
 
 from collections.abc import Callable, Sequence
-from typing import IO, Any, final
+from typing import IO, Any, TypeAlias, final
 
 from ._errors import Drop, Fault
+
+_ProbeDescription: TypeAlias = tuple[int, str, str, str, str]
 
 ENGINE: str
 ENGINE_VERSION: str
@@ -71,6 +73,62 @@ class Consumer:
 
     def status(self) -> int:
         """dtrace_status(): a DTRACE_STATUS number."""
+
+    # ---- for the command line: see binding/command.c and show.c
+
+    def compile(self, program: str | int, spec: int, flags: int, args: Sequence[str]) -> int:
+        """Compile a text, or what a descriptor reads, without enabling it: the number of the program."""
+
+    def info(self, program: int, /) -> tuple[int, str, str]:
+        """How many probes a program matches, and the stabilities of its descriptions and statements."""
+
+    def enable(self, program: int, /) -> int:
+        """Enable a program: dtrace_program_exec().  How many probes it matches."""
+
+    def describe(self, text: str, spec: int, args: Sequence[str], /) -> _ProbeDescription:
+        """A probe description from its text: dtrace_xstr2desc()."""
+
+    def probes(self, pattern: _ProbeDescription, /) -> list[_ProbeDescription]:
+        """The probes that a description matches: dtrace_probe_iter()."""
+
+    def probe_info(self, probe: _ProbeDescription, /) -> tuple[str, str, list[str]]:
+        """The stabilities of a probe and of its arguments, and the types of these."""
+
+    def getopt(self, option: str, /) -> int | None:
+        """The value of an option, None where it is not set: dtrace_getopt()."""
+
+    def create(
+        self, command: Sequence[str], callback: Callable[[int, str | None], object], /
+    ) -> int:
+        """Start a process, stopped: its id.  callback(pid, message) hears of it; message is None at its end."""
+
+    def grab(self, pid: int, callback: Callable[[int, str | None], object], /) -> int:
+        """Take a process under control: its id."""
+
+    def resume(self) -> None:
+        """Let the processes run."""
+
+    def open_output(self, fd: int, narrow: bool, /) -> None:
+        """Print to a copy of a descriptor from now on; narrow leaves out the columns CPU and ID."""
+
+    def put(self, text: str, /) -> None:
+        """Print text."""
+
+    def list_probes(self, pattern: _ProbeDescription, verbose: bool, /) -> int:
+        """Print the probes that a description matches as a table: how many."""
+
+    def show(self) -> bool:
+        """Print what was recorded, as dtrace(1) does: a pass of dtrace_work().  True at the end."""
+
+    def show_aggregations(self) -> None:
+        """Print the aggregations that the program has not printed."""
+
+    def catch_signals(self, *signals: int) -> None:
+        """Note the first one of these signals, end a sleep(), and let a second one end the process."""
+
+    @property
+    def caught(self) -> int:
+        """The signal that was noted, or 0."""
 
     @property
     def closed(self) -> bool:

@@ -8,15 +8,14 @@ imported when first asked for, so that importing ``dtrace`` is quick and works e
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, cast
+from importlib import import_module
 
-from ._errors import DTraceError
-
+# The module typing takes longer to import than an engine to start.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from . import _embedded
 
@@ -50,7 +49,10 @@ def load(name: str = "auto") -> EngineModule:
     reasons = []
     for candidate in candidates(name):
         try:
-            return cast("EngineModule", importlib.import_module(modules[candidate]))
+            module: Any = import_module(modules[candidate])
+            return module  # type: ignore[no-any-return]
         except ImportError as e:
             reasons.append(f"{candidate}: {e}")
+    from ._errors import DTraceError
+
     raise DTraceError("DTrace is not available on this system (" + "; ".join(reasons) + ")")

@@ -166,3 +166,8 @@ def make_drop(message: str, cpu: int, kind: int, drops: int, total: int) -> Drop
     """A Drop from the numbers of the C API."""
     known = kind in DropKind._value2member_map_
     return Drop(message, cpu, DropKind(kind) if known else kind, drops, total)
+
+
+# Tracebacks and help() show the public names.
+for _class in [c for c in globals().values() if isinstance(c, type) and c.__module__ == __name__]:
+    _class.__module__ = "dtrace"

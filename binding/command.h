@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * command.h - what command.c and show.c share: the state behind the methods for the command line.
+ */
+#ifndef PY_COMMAND_H
+#define PY_COMMAND_H
+
+#include "state.h"
+
+struct py_command {
+	/* programs and processes by the number that Python has for them */
+	dtrace_prog_t **progs;
+	size_t nprogs;
+	struct ps_prochandle **procs;
+	size_t nprocs;
+	PyObject *on_process;
+	bool watching; /* the library knows our handler */
+
+	FILE *out;    /* what show() and the like print to */
+	int error;    /* errno of the last flush */
+	bool narrow;  /* no columns CPU and ID */
+	bool heading; /* the header has been printed */
+	bool fresh;   /* quiet and flow are as the options are */
+	bool quiet, flow;
+	bool watching_options;
+};
+
+/* Made at the first need; NULL with an exception. */
+struct py_command *py_command_of(struct consumer *self);
+/* Take the lock for a method that needs an engine's function; NULL with an exception. */
+struct py_command *py_command_enter(struct consumer *self, const char *method, bool has);
+/* A probe description from a tuple (id, provider, module, function, name). */
+bool py_probe_pattern(PyObject *pattern, dtrace_probedesc_t *p);
+
+#endif

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the options to the exit status: compile, list or trace, as dtrace(1) does it."""
+
+from __future__ import annotations
+
+# The module signal makes enumerations of its numbers, which takes its time.
+import _signal  # type: ignore[import-not-found]
+import os
+import sys
+from time import monotonic
+
+from .. import _engine
+from . import options
+from .options import ERROR, LIST, OK, VERSION, complain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._embedded import Consumer
+    from .._errors import Drop, Fault
+    from .options import Clause, Options
+
+LISTING = f"{'ID':>5} {'PROVIDER':>10} {'MODULE':>17} {'FUNCTION':>33} NAME\n"
+ANY = (0, "", "", "", "")
+
+
+class Fatal(Exception):
+    """What ends the run, as dtrace(1) says it."""
+
+
+def reason(e: BaseException) -> str:
+    """An exception in one line."""
+    return str(getattr(e, "message", None) or getattr(e, "strerror", None) or e)
+
+
+class Program:
+    """A compiled clause of the command line."""
+
+    def __init__(self, number: int, kind: str, name: str) -> None:
+        self.number = number
+        self.kind = kind  # "description" or "script"
+        self.name = name
+
+
+class Tool:
+    """One run of the command line."""
+
+    def __init__(self, o: Options) -> None:
+        self.o = o
+        self.quiet = False
+        self.status = OK
+        try:
+            engine = _engine.load()
+            self.c: Consumer = engine.Consumer(on_drop=self.on_drop, on_error=self.on_error)
+        except Exception as e:
+            raise Fatal(f"failed to initialize dtrace: {reason(e)}") from None
+        self.programs: list[Program] = []
+
+    # ---- what happens meanwhile -----------------------------------------------------------------
+
+    def on_drop(self, drop: Drop) -> None:
+        complain(drop.message)
+
+    def on_error(self, fault: Fault) -> None:
+        complain(fault.message)
+
+    def on_process(self, pid: int, message: str | None) -> None:
+        self.notice(message if message is not None else f"pid {pid} has exited")
+
+    def notice(self, message: str) -> None:
+        """What is of interest, but not to those who want it quiet."""
+        if not self.quiet:
+            complain(message)
+
+    # ---- setting up -----------------------------------------------------------------------------
+
+    def open_output(self) -> None:
+        narrow = "_DTRACE_TESTING" in os.environ
+        if self.o.output is None:
+            self.c.open_output(1, narrow)
+            return
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            fd = os.open(self.o.output, flags, 0o666)
+        except OSError as e:
+            raise Fatal(f"failed to open output file '{self.o.output}': {reason(e)}") from None
+        self.c.open_output(fd, narrow)
+        os.close(fd)
+
+    def set_options(self) -> None:
+        for flag, name, value in options.environment() + self.o.settings:
+            try:
+                self.c.setopt(name, value)
+            except Exception as e:
+                raise Fatal(f"failed to set {flag}: {reason(e)}") from None
+
+    def take_processes(self) -> None:
+        for kind, text in self.o.commands:
+            if kind == "c":
+                self.c.create(words(text), self.on_process)
+                continue
+            try:
+                pid = int(text)
+            except ValueError:
+                raise Fatal(f"invalid pid: {text}") from None
+            self.c.grab(pid, self.on_process)
+
+    def compile(self, clause: Clause) -> Program:
+        args = [sys.argv[0], *self.o.args]
+        if clause.spec >= 0:
+            try:
+                number = self.c.compile(clause.text, clause.spec, self.o.cflags, args)
+            except Exception as e:
+                raise Fatal(f"invalid probe specifier {clause.text}: {reason(e)}") from None
+            end = min(i for i in (*map(clause.text.find, "{/;"), len(clause.text)) if i >= 0)
+            return Program(number, "description", clause.text[:end])
+        args[0] = clause.text
+        try:
+            fd = 0 if clause.text == "-" else os.open(clause.text, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as e:
+            raise Fatal(f"failed to open {clause.text}: {reason(e)}") from None
+        try:
+            number = self.c.compile(fd, -1, self.o.cflags, args)
+        except Exception as e:
+            raise Fatal(f"failed to compile script {clause.text}: {reason(e)}") from None
+        finally:
+            if fd:
+                os.close(fd)
+        return Program(number, "script", clause.text)
+
+    def enable(self) -> int:
+        """Enable what was compiled; how many probes it matches."""
+        total = 0
+        for p in self.programs:
+            matches, description, statement = self.c.info(p.number)
+            if not self.o.compile_only:
+                try:
+                    self.c.enable(p.number)
+                except Exception as e:
+                    raise Fatal(f"failed to enable '{p.name}': {reason(e)}") from None
+                plural = "" if matches == 1 else "s"
+                self.notice(f"{p.kind} '{p.name}' matched {matches} probe{plural}")
+            if self.o.verbose:
+                self.c.put(f"\nStability attributes for {p.kind} {p.name}:\n")
+                self.c.put(stability("Minimum Probe Description Attributes", description))
+                self.c.put(stability("Minimum Statement Attributes", statement) + "\n")
+            total += matches
+        return total
+
+    # ---- modes ----------------------------------------------------------------------------------
+
+    def list_probes(self) -> None:
+        self.c.put(LISTING)
+        if not self.o.clauses:
+            self.c.list_probes(ANY, self.o.verbose)
+        for clause in self.o.clauses:
+            self.list_clause(clause)
+
+    def list_clause(self, clause: Clause) -> None:
+        self.compile(clause)
+        text = clause.text
+        end = min(i for i in (*map(text.find, "{/;"), len(text)) if i >= 0)
+        pattern = self.c.describe(text[:end], clause.spec, [sys.argv[0], *self.o.args])
+        try:
+            self.c.list_probes(pattern, self.o.verbose)
+        except Exception as e:
+            complain(f"failed to match {':'.join(pattern[1:])}: {reason(e)}")
+            self.status = ERROR
+
+    def go(self) -> None:
+        sizes = {
+            "bufsize": "buffer size",
+            "aggsize": "aggregation size",
+            "specsize": "speculation size",
+            "dynvarsize": "dynamic variable size",
+        }
+        before = {name: self.c.getopt(name) for name in sizes}
+        if self.c.getopt("destructive") is not None:
+            self.notice("allowing destructive actions")
+        try:
+            self.c.go()
+        except Exception as e:
+            log = getattr(e, "verifier_log", None)
+            if log and self.c.getopt("bpflog") is not None:
+                sys.stderr.write(options.printable(log))
+            raise Fatal(f"could not enable tracing: {reason(e)}") from None
+        if self.c.getopt("quietresize") is not None:
+            return
+        for name, what in sizes.items():
+            wanted, got = before[name], self.c.getopt(name)
+            if wanted is not None and got is not None and got < wanted:
+                self.notice(f"{what} lowered to {size(got)}")
+
+    def trace(self) -> None:
+        c = self.c
+        c.catch_signals(_signal.SIGINT, _signal.SIGTERM)
+        self.go()
+        c.resume()
+        try:
+            self.follow(c.show)
+            c.put("\n")
+            c.show_aggregations()
+        except OSError as e:
+            raise Fatal(f"failed to write output: {reason(e)}") from None
+        except Exception as e:
+            raise Fatal(f"processing aborted: {reason(e)}") from None
+        if c.exit_status is not None:
+            self.status = c.exit_status
+
+    def follow(self, work: Callable[[], bool]) -> None:
+        """Until exit(), a signal, the end of the processes, or the end of the time."""
+        c = self.c
+        end = None if self.o.timeout is None else monotonic() + self.o.timeout
+        done = False
+        while not done:
+            left = None if end is None else max(end - monotonic(), 0)
+            if not c.caught:
+                c.sleep(left)
+            if c.caught:
+                c.put("\n")
+            if c.caught or (end is not None and monotonic() >= end):
+                c.stop()
+                done = True
+            done = work() or done
+
+    def run(self) -> int:
+        self.open_output()
+        if self.o.mode == VERSION:
+            self.c.put(f"dtrace: {self.c.version()}\n")
+            return OK
+        self.set_options()
+        self.take_processes()
+        if self.o.mode == LIST:
+            self.list_probes()
+            return self.status
+        self.programs = [self.compile(clause) for clause in self.o.clauses]
+        self.quiet = self.c.getopt("quiet") is not None
+        if self.enable() == 0 and not self.o.compile_only:
+            raise Fatal(f"no probes {'matched' if self.programs else 'specified'}")
+        if not self.o.compile_only:
+            self.trace()
+        return self.status
+
+
+def words(command: str) -> list[str]:
+    """A command as its words; quotes work as in a shell."""
+    if not any(c in command for c in "'\"\\"):
+        return command.split()
+    import shlex
+
+    try:
+        return shlex.split(command)
+    except ValueError as e:
+        raise Fatal(f"invalid command: {command}: {reason(e)}") from None
+
+
+def stability(what: str, attributes: str) -> str:
+    name, data, dependency = attributes.split("/")
+    return (
+        f"\n\t{what}\n\t\tIdentifier Names: {name}\n"
+        f"\t\tData Semantics:   {data}\n\t\tDependency Class: {dependency}\n"
+    )
+
+
+def size(n: int) -> str:
+    """4m for 4194304."""
+    for shift, suffix in ((30, "g"), (20, "m"), (10, "k")):
+        if n and n % (1 << shift) == 0:
+            return f"{n >> shift}{suffix}"
+    return str(n)
+
+
+def run(o: Options) -> int:
+    """Do it; the exit status."""
+    # A reader that goes away ends us as it ends other programs; Python ignores that.
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    tool = None
+    try:
+        tool = Tool(o)
+        return tool.run()
+    except KeyboardInterrupt:
+        return 128 + int(_signal.SIGINT)
+    except Exception as e:
+        if not is_expected(e):
+            raise
+        complain(reason(e))
+        return ERROR
+    finally:
+        if tool is not None:
+            tool.c.close()
+
+
+def is_expected(e: Exception) -> bool:
+    """Failures that the user can do something about, as opposed to mistakes in here."""
+    if isinstance(e, (Fatal, OSError)):
+        return True
+    from .._errors import DTraceError
+
+    return isinstance(e, DTraceError)

@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: outputs byte for byte as dtrace(1) is documented to lay them out, and its failures."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PATIENCE, Workload
+
+pytestmark = pytest.mark.kernel
+
+PYDTRACE = [sys.executable, "-m", "dtrace"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DTRACE_OPT_", "_DTRACE"))}
+    return {**env, **more}
+
+
+class Done:
+    """What a run of the command line left."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    def __repr__(self) -> str:
+        return f"<status {self.status}, output {self.out!r}, errors {self.err!r}>"
+
+
+def pydtrace(*args: str, stdin: str = "", testing: bool = True, **env: str) -> Done:
+    """Run it to its end.  testing: without the columns CPU and ID."""
+    if testing:
+        env["_DTRACE_TESTING"] = "1"
+    done = subprocess.run(
+        [*PYDTRACE, *args],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=environment(**env),
+        timeout=PATIENCE * 3,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+HEADER = "                   FUNCTION:NAME\n"
+BEGIN = "                          :BEGIN "
+MATCHED = "dtrace: description 'BEGIN' matched 1 probe\n"
+
+
+# ---- records ------------------------------------------------------------------------------------
+
+
+def test_a_record_has_its_probe_in_front() -> None:
+    done = pydtrace("-n", 'BEGIN{trace(1); trace("two"); exit(0)}')
+    assert done.out == f"{HEADER}{BEGIN}          1  two                              \n\n"
+    assert done.err == MATCHED
+    assert done.status == 0
+
+
+def test_the_columns_cpu_and_id() -> None:
+    out = pydtrace("-n", "BEGIN{exit(0)}", testing=False).out
+    header, line, end = out.splitlines(keepends=True)
+    assert header == "CPU     ID                    FUNCTION:NAME\n"
+    assert re.fullmatch(r" {0,2}\d+      1                           :BEGIN \n", line)
+    assert end == "\n"
+
+
+def test_quiet_prints_what_the_program_prints() -> None:
+    done = pydtrace("-q", "-n", 'BEGIN{printf("%d-%s\\n", $1, $$2); exit(0)}', "7", "x")
+    assert (done.out, done.err, done.status) == ("7-x\n\n", "", 0)
+
+
+def test_the_pragma_quiet_silences_notices() -> None:
+    done = pydtrace("-s", "-", stdin="#pragma D option quiet\nBEGIN { exit(0); }")
+    assert (done.out, done.err) == ("\n", "")
+
+
+def test_several_clauses_in_order() -> None:
+    done = pydtrace(
+        "-n", 'BEGIN{printf("a")}', "-n", 'BEGIN /0/ {printf("no")}', "-n", "BEGIN{exit(0)}"
+    )
+    assert done.out == f"{HEADER}{BEGIN}a\n{BEGIN}\n\n"
+    assert done.err == MATCHED + MATCHED.replace("BEGIN", "BEGIN ") + MATCHED
+
+
+def test_each_kind_of_clause(tmp_path: Path) -> None:
+    script = tmp_path / "x.d"
+    script.write_text('BEGIN { printf("script %s", $$0); }\n')
+    done = pydtrace(
+        *("-P", 'dtrace/probename == "BEGIN"/{printf("provider")}'),
+        *("-m", 'dtrace:/probename == "BEGIN"/{printf("module")}'),
+        *("-f", 'dtrace::/probename == "BEGIN"/{printf("function")}'),
+        *("-n", 'dtrace:::BEGIN{printf("name")}'),
+        *("-i", '1{printf("id")}'),
+        *("-s", str(script)),
+        *("-n", "BEGIN{exit(0)}"),
+    )
+    words = ["provider", "module", "function", "name", "id", f"script {script}", ""]
+    assert done.out == HEADER + "".join(f"{BEGIN}{w}\n" for w in words) + "\n"
+    assert done.err == (
+        "dtrace: description 'dtrace' matched 3 probes\n"
+        "dtrace: description 'dtrace:' matched 3 probes\n"
+        "dtrace: description 'dtrace::' matched 3 probes\n"
+        "dtrace: description 'dtrace:::BEGIN' matched 1 probe\n"
+        "dtrace: description '1' matched 1 probe\n"
+        f"dtrace: script '{script}' matched 1 probe\n"
+        "dtrace: description 'BEGIN' matched 1 probe\n"
+    )
+
+
+def test_aggregations_come_last() -> None:
+    program = """
+    BEGIN { @a["x", 1] = sum(2); @a["y", 22] = sum(5); @n = sum(3); @q = quantize(4); exit(0); }
+    """
+    done = pydtrace("-q", "-n", program)
+    row = "  %-50s %8d %16d\n"
+    assert done.out == (
+        "\n"
+        + row % ("x", 1, 2)
+        + row % ("y", 22, 5)
+        + f" {3:16}\n"
+        + "\n           value  ------------- Distribution ------------- count    \n"
+        + "               2 |                                         0        \n"
+        + "               4 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@ 1        \n"
+        + "               8 |                                         0        \n\n"
+    )
+
+
+def test_flowindent() -> None:
+    out = pydtrace("-F", "-n", 'BEGIN{printf("x"); exit(0)}').out
+    assert out == f"{'FUNCTION':41}\n{'| :BEGIN':41} x\n\n"
+    out = pydtrace("-F", "-n", "BEGIN{exit(0)}", testing=False).out
+    header, line, _ = out.splitlines(keepends=True)
+    assert header == f"CPU {'FUNCTION':41}\n"
+    assert line[4:] == f"{'| :BEGIN':41} \n"
+
+
+def test_flowindent_of_calls(workload: Workload) -> None:
+    script = f"syscall::getppid:*/pid == {workload.pid}/{{}} syscall::read:return/pid == {workload.pid} && ++n > 1/{{exit(0)}}"
+    with Running("-F", "-n", script) as running:
+        running.started()
+        workload.do("getppid", 1)
+        workload.do("getppid", 1)
+    assert f"{' => getppid':41} \n{' <= getppid':41} \n" in running.out
+
+
+# ---- statuses and failures ------------------------------------------------------------------------
+
+
+def test_the_status_is_that_of_exit() -> None:
+    assert pydtrace("-n", "BEGIN{exit(7)}").status == 7
+
+
+def test_no_probes() -> None:
+    done = pydtrace("-q")
+    assert (done.status, done.out, done.err) == (1, "", "dtrace: no probes specified\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["-n", "nosuch:::"], "invalid probe specifier nosuch:::: "),
+        (["-n", "BEGIN{"], "invalid probe specifier BEGIN{: line 1: "),
+        (["-n", "BEGIN{nosuch()}"], "invalid probe specifier BEGIN{nosuch()}: line 1: "),
+        (["-s", "/no/such/file"], "failed to open /no/such/file: No such file or directory"),
+        (["-x", "nosuch", "-n", "BEGIN"], "failed to set -x nosuch: "),
+        (["-b", "lots", "-n", "BEGIN"], "failed to set -b: "),
+        (["-p", "x", "-n", "BEGIN"], "invalid pid: x"),
+        (["-o", "/no/such/file", "-n", "BEGIN"], "failed to open output file '/no/such/file': "),
+        (["-Z", "-n", "nosuch:::"], "no probes matched"),
+        (["-c", "/no/such/command", "-n", "BEGIN"], "cannot run '/no/such/command': "),
+    ],
+)
+def test_failures(args: list[str], message: str) -> None:
+    done = pydtrace(*args)
+    assert done.status == 1
+    assert done.err.splitlines()[-1].startswith("dtrace: " + message)
+    assert done.out == ""
+
+
+def test_a_script_that_does_not_compile(tmp_path: Path) -> None:
+    script = tmp_path / "bad.d"
+    script.write_text("BEGIN\n{\n\tx(;\n}\n")
+    done = pydtrace("-s", str(script))
+    assert done.status == 1
+    assert done.err.startswith(f"dtrace: failed to compile script {script}: line 3: ")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["-@"], "invalid option -- '@'"),
+        (["-b"], "option requires an argument -- 'b'"),
+        (["-n"], "option requires an argument -- 'n'"),
+        (["--nosuch"], "unrecognized option '--nosuch'"),
+        (["--format", "nosuch"], "unknown format 'nosuch' (text, json)"),
+        (["--timeout", "soon"], "invalid timeout: soon"),
+        (["--timeout"], "option '--timeout' requires an argument"),
+        (["--live=yes"], "option '--live' doesn't allow an argument"),
+        (["-X", "z"], "invalid argument for -X: z"),
+    ],
+)
+def test_wrong_usage(args: list[str], message: str) -> None:
+    done = pydtrace(*args)
+    assert done.status == 2
+    assert done.err.startswith(f"dtrace: {message}\nUsage: pydtrace ")
+    assert done.out == ""
+
+
+def test_destructive_actions_are_announced() -> None:
+    done = pydtrace("-w", "-n", "BEGIN{exit(0)}")
+    assert done.err == MATCHED + "dtrace: allowing destructive actions\n"
+
+
+def test_a_fault_is_told_and_tracing_goes_on() -> None:
+    done = pydtrace("-n", "BEGIN{trace(*(int *)0)} BEGIN{exit(0)}")
+    assert "dtrace: error " in done.err
+    assert done.status == 0
+
+
+# ---- options and arguments --------------------------------------------------------------------------
+
+
+def test_options_from_the_environment() -> None:
+    assert pydtrace("-n", "BEGIN{exit(0)}", DTRACE_OPT_QUIET="").out == "\n"
+    done = pydtrace("-n", "BEGIN{exit(0)}", DTRACE_OPT_BUFSIZE="lots")
+    assert done.err.startswith("dtrace: failed to set DTRACE_OPT_BUFSIZE: ")
+
+
+def test_flags_in_one_word_and_arguments_between() -> None:
+    done = pydtrace(
+        "-qn", 'BEGIN{printf("%d %d %s", $1, $2, $$3); exit(0)}', "5", "-w", "6", "--", "-7"
+    )
+    assert done.out == "5 6 -7\n"
+
+
+def test_the_name_of_the_script_is_dollar_zero(tmp_path: Path) -> None:
+    script = tmp_path / "name.d"
+    script.write_text('BEGIN { printf("%s", $$0); exit(0); }')
+    assert pydtrace("-qs", str(script)).out == f"{script}\n"
+
+
+def test_a_script_that_names_its_interpreter(tmp_path: Path) -> None:
+    script = tmp_path / "script.d"
+    script.write_text(
+        f"#!/usr/bin/env -S {' '.join(PYDTRACE)} -s\n#pragma D option quiet\n"
+        'BEGIN { printf("%s", $$1); exit(0); }\n'
+    )
+    script.chmod(0o755)
+    done = subprocess.run([script, "hello"], capture_output=True, text=True, env=environment())
+    assert (done.stdout, done.stderr, done.returncode) == ("hello\n", "", 0)
+
+
+def test_output_is_appended(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_text("before\n")
+    done = pydtrace("-o", str(out), "-qn", 'BEGIN{printf("x"); exit(0)}')
+    assert (done.out, done.err) == ("", "")
+    assert out.read_text() == "before\nx\n"
+
+
+def test_compile_only() -> None:
+    done = pydtrace("-e", "-n", "BEGIN{exit(3)}")
+    assert (done.status, done.out, done.err) == (0, "", "")
+
+
+def test_stabilities() -> None:
+    done = pydtrace("-e", "-v", "-n", "BEGIN{exit(0)}")
+    assert done.out == (
+        "\nStability attributes for description BEGIN:\n"
+        "\n\tMinimum Probe Description Attributes\n"
+        "\t\tIdentifier Names: Stable\n\t\tData Semantics:   Stable\n\t\tDependency Class: Common\n"
+        "\n\tMinimum Statement Attributes\n"
+        "\t\tIdentifier Names: Stable\n\t\tData Semantics:   Stable\n\t\tDependency Class: Common\n"
+        "\n"
+    )
+
+
+def test_version() -> None:
+    done = pydtrace("-V")
+    assert re.fullmatch(r"dtrace: Sun D 1\.\d+(\.\d+)?\n", done.out)
+
+
+# ---- listing ------------------------------------------------------------------------------------------
+
+
+def test_a_list_of_probes() -> None:
+    done = pydtrace("-l", "-n", "syscall::getppid:entry")
+    lines = done.out.splitlines()
+    assert lines[0] == "   ID   PROVIDER            MODULE                          FUNCTION NAME"
+    assert re.fullmatch(
+        r" *\d+    syscall           vmlinux                           getppid entry", lines[1]
+    )
+    assert len(lines) == 2 and done.status == 0
+
+
+def test_all_probes_are_many() -> None:
+    out = pydtrace("-l").out
+    assert len(out.splitlines()) > 500
+    assert "\n    1     dtrace                                                     BEGIN\n" in out
+
+
+def test_a_list_says_more_when_asked() -> None:
+    out = pydtrace("-lvn", "syscall::close:entry").out
+    attributes = (
+        r"\t\tIdentifier Names: \w+\n\t\tData Semantics:   \w+\n\t\tDependency Class: \w+\n"
+    )
+    assert re.search(
+        rf" close entry\n\n\tProbe Description Attributes\n{attributes}"
+        rf"\n\tArgument Attributes\n{attributes}"
+        r"\n\tArgument Types\n\t\targs\[0\]: unsigned int\n\n$",
+        out,
+    )
+
+
+def test_nothing_to_list() -> None:
+    done = pydtrace("-l", "-n", "nosuch:::")
+    assert done.status == 1
+    assert done.err == "dtrace: failed to match nosuch:::: No such probe\n"
+
+
+# ---- processes ------------------------------------------------------------------------------------------
+
+
+def test_a_command_is_traced_to_its_end() -> None:
+    done = pydtrace(
+        *("-n", 'syscall::exit_group:entry/pid == $target/{printf("%s", execname)}'),
+        *("-c", "sh -c 'exit 0'"),
+    )
+    assert re.search(r"exit_group:entry sh\n\n$", done.out)
+    assert re.search(r"dtrace: pid \d+ has exited\n$", done.err)
+    assert done.status == 0
+
+
+def test_a_process_is_traced_to_its_end(workload: Workload) -> None:
+    program = "syscall::getppid:entry/pid == $target/{@ = count()}"
+    with Running("-p", str(workload.pid), "-n", program) as running:
+        running.started()
+        workload.do("getppid", 5)
+        workload.end()
+    assert running.out == "\n                5\n"
+    assert running.err.endswith(f"dtrace: pid {workload.pid} has exited\n")
+
+
+# ---- signals --------------------------------------------------------------------------------------------
+
+
+class Running:
+    """A run that goes on."""
+
+    def __init__(self, *args: str, **popen: Any) -> None:
+        popen.setdefault("stdout", subprocess.PIPE)
+        self.child = subprocess.Popen(
+            [*PYDTRACE, *args],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(_DTRACE_TESTING="1"),
+            **popen,
+        )
+        self.out = self.err = ""
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if exc[0] is not None:
+            self.child.kill()
+        try:
+            out, err = self.child.communicate(timeout=PATIENCE)
+        finally:
+            self.child.kill()
+        self.out += out or ""
+        self.err += err
+
+    @property
+    def status(self) -> int:
+        return self.child.wait(PATIENCE)
+
+    def started(self) -> None:
+        """It has said how many probes it matched, and has had the time to attach them."""
+        assert self.child.stderr is not None
+        self.err += self.child.stderr.readline()
+        wait_until(lambda: caught(self.child.pid))
+        time.sleep(0.3 if PATIENCE < 60 else 5)
+
+
+def caught(pid: int) -> bool:
+    """Does the process handle SIGINT by itself, as it does while tracing?"""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_tracing_and_aggregations_are_printed(number: signal.Signals) -> None:
+    with Running("-n", "BEGIN{@ = sum(9)}") as running:
+        running.started()
+        running.child.send_signal(number)
+    assert running.out == "\n\n                9\n"
+    assert running.status == 0
+
+
+def test_a_second_signal_leaves_at_once() -> None:
+    # The reader of the pipe is asleep, so the first signal cannot end it.
+    program = 'tick-1000hz{printf("%s", "' + "x" * 200 + '"); printf("%200s%200s", "", "")}'
+    with Running("-x", "switchrate=1ms", "-n", program) as running:
+        running.started()
+        time.sleep(1)
+        running.child.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert running.child.poll() is None
+        running.child.send_signal(signal.SIGINT)
+        assert running.child.wait(PATIENCE) == -signal.SIGINT
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    read, write = os.pipe()
+    with Running("-x", "switchrate=10ms", "-n", 'tick-100hz{printf("x")}', stdout=write) as running:
+        os.close(write)
+        assert os.read(read, 10)
+        os.close(read)
+        assert running.child.wait(PATIENCE) == -signal.SIGPIPE
+    assert running.err == "dtrace: description 'tick-100hz' matched 1 probe\n"
+
+
+def test_a_full_disk_is_told() -> None:
+    with open("/dev/full", "w") as full, Running("-n", "BEGIN{exit(0)}", stdout=full) as running:
+        pass
+    assert running.err == MATCHED + "dtrace: failed to write output: No space left on device\n"
+    assert running.status == 1
+
+
+def test_the_time_is_limited() -> None:
+    start = time.monotonic()
+    done = pydtrace("--timeout", "200ms", "-n", "BEGIN{@ = count()}")
+    assert done.out == "\n                1\n"
+    assert done.status == 0
+    assert 0.2 <= time.monotonic() - start < PATIENCE
