@@ -71,6 +71,11 @@ const char *dtrace_subrstr(dtrace_hdl_t *h, int subr)
 int _dtrace_debug;
 const char _dtrace_version[] = "Sun D 1.13";
 
+u32 dt_version_number(const dtrace_hdl_t *h)
+{
+	return 1u << 24 | 13u << 12;
+}
+
 const char *dtrace_engine_version(void)
 {
 	return "0.1.0";

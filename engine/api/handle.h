@@ -22,14 +22,22 @@ enum dt_optid {
 #undef OPTION
 	DT_NOPTS
 };
+struct dt_given {
+	enum dt_optid id;
+	const char *text;
+};
 struct dt_options {
 	s64 val[DT_NOPTS]; /* DTRACEOPT_UNSET: not set */
+	DT_VEC(struct dt_given)
+	given; /* values that are texts, in the order in which they were set */
 };
 enum dt_bufpolicy { DT_BUFPOLICY_RING, DT_BUFPOLICY_FILL, DT_BUFPOLICY_SWITCH };
 enum dt_bufresize { DT_BUFRESIZE_AUTO, DT_BUFRESIZE_MANUAL };
 /* The value in force: what was set, else the default.  Flags give 1 or 0, others DTRACEOPT_UNSET when they
  * have neither. */
 s64 dt_opt(const dtrace_hdl_t *h, enum dt_optid id);
+/* The text last given; NULL: none. */
+const char *dt_opt_text(const dtrace_hdl_t *h, enum dt_optid id);
 
 /* A number within bounds, whatever was asked for. */
 u32 dt_opt_u32(const dtrace_hdl_t *h, enum dt_optid id, u32 least, u32 most);
@@ -122,6 +130,11 @@ void dt_stmts_free(struct dt_stmts *s);
 void dt_attr_least(dtrace_attribute_t *least, dtrace_attribute_t a);
 extern const dtrace_attribute_t dt_attr_stable;
 int dt_read_all(FILE *fp, struct dt_str *text); /* 0 or an errno value */
+/* The program as the C preprocessor makes it; dir: where its #include "..." are looked for first, or NULL.  0 or
+ * -1 with one of EDT_CPP*. */
+int dt_preprocess(dtrace_hdl_t *h, const char *text, size_t len, const char *dir, struct dt_str *out);
+/* The version of D in force: major << 24 | minor << 12 | micro. */
+u32 dt_version_number(const dtrace_hdl_t *h);
 /* Processes under control: those that exited meanwhile are reported to the handler; true when there were some
  * and none is left. */
 bool dt_procs_check(dtrace_hdl_t *h);
@@ -147,6 +160,7 @@ struct dtrace_hdl {
 	DT_VEC(struct dt_clause *) clauses; /* enabled, in order */
 	u32 nclauses_compiled;
 	u32 cflags;                    /* DTRACE_C_* argument of the compilation under way */
+	bool compiling;                /* a program, which may set options by #pragma */
 	struct dt_probe_args infoargs; /* what dtrace_probe_info() last gave */
 	s64 target;                    /* $target: last created or grabbed process, -1 */
 	struct ps_prochandle *procs;   /* created and grabbed: api/process.c */

@@ -13,8 +13,8 @@
 
 #include "api/handle.h"
 
-enum kind { FLAG, SIZE, RATE, INT, POLICY, RESIZE, ACCEPT, PENDING, NKINDS };
-enum phase { COMPILE, RUNTIME, DYNAMIC };
+enum kind { FLAG, SIZE, RATE, INT, POLICY, RESIZE, TEXT, LIST, WORD, ACCEPT, PENDING, NKINDS };
+enum phase { BEFORE, COMPILE, RUNTIME, DYNAMIC };
 
 #define UNSET DTRACEOPT_UNSET
 #define CLEARED -1 /* a flag that was unset by name, which matters when its default is on */
@@ -187,10 +187,39 @@ static int parse_any(const char *text, s64 *val)
 	return 0;
 }
 
+static int parse_text(const char *text, s64 *val)
+{
+	*val = 0;
+	return text && *text ? 0 : -1;
+}
+
 static int (*const parse[NKINDS])(const char *text, s64 *val) = {
 	[FLAG] = parse_flag,     [SIZE] = parse_size,     [RATE] = parse_rate,  [INT] = parse_int,
-	[POLICY] = parse_policy, [RESIZE] = parse_resize, [ACCEPT] = parse_any,
+	[POLICY] = parse_policy, [RESIZE] = parse_resize, [ACCEPT] = parse_any, [TEXT] = parse_text,
+	[LIST] = parse_text,     [WORD] = parse_text,
 };
+
+/* The words that an option of kind WORD takes. */
+static bool word_ok(enum dt_optid id, const char *text)
+{
+	static const struct {
+		enum dt_optid id;
+		const char *const words[5];
+	} rows[] = {
+		{ DT_OPT_LATE, { "static", "dynamic" } },
+		{ DT_OPT_LINKMODE, { "kernel", "primary", "dynamic", "static" } },
+		{ DT_OPT_LINKTYPE, { "elf", "dof" } },
+		{ DT_OPT_STDC, { "a", "c", "s", "t" } },
+		{ DT_OPT_ENCODING, { "ascii", "utf8" } },
+	};
+	size_t i, k;
+
+	for (i = 0; i < DT_NELEM(rows); i++)
+		for (k = 0; rows[i].id == id && rows[i].words[k]; k++)
+			if (!strcmp(rows[i].words[k], text))
+				return true;
+	return false;
+}
 
 /* ---- setting --------------------------------------------------------------------------------------------------- */
 
@@ -211,20 +240,49 @@ static void unset_opposite(dtrace_hdl_t *h, enum dt_optid id)
 	}
 }
 
+/* Keeps the text: the last one counts, or all do (LIST). */
+static int keep_text(dtrace_hdl_t *h, enum dt_optid id, const char *text)
+{
+	struct dt_given *g = dt_vec_push(&h->arena, &h->opts.given);
+
+	if (!g)
+		return dt_set_errno(h, EDT_NOMEM);
+	g->id = id;
+	g->text = dt_arena_strdup(&h->arena, text);
+	if (g->text)
+		return 0;
+	h->opts.given.n--;
+	return dt_set_errno(h, EDT_NOMEM);
+}
+
+/* May it be set now? */
+static int context_ok(dtrace_hdl_t *h, const struct option *o)
+{
+	if (o->kind == PENDING)
+		return dt_fail(&h->err, EDT_BADOPTVAL, "Option '%s' is not supported yet", o->name);
+	if (o->phase == BEFORE && h->compiling)
+		return dt_fail(&h->err, EDT_BADOPTCTX,
+			       "%s: option '%s' must be set before the program is compiled",
+			       dt_errstr(EDT_BADOPTCTX), o->name);
+	if (o->phase == RUNTIME && h->active)
+		return dt_fail(&h->err, EDT_ACTIVE, "%s: option '%s'", dt_errstr(EDT_ACTIVE),
+			       o->name);
+	return 0;
+}
+
 int dtrace_setopt(dtrace_hdl_t *h, const char *name, const char *value)
 {
 	const struct option *o = find(name);
+	bool text = o && (o->kind == TEXT || o->kind == LIST || o->kind == WORD);
 	s64 val = 0;
 
 	if (!o)
 		return dt_fail(&h->err, EDT_BADOPTNAME, "%s: '%.64s'", dt_errstr(EDT_BADOPTNAME),
 			       name ? name : "");
-	if (o->kind == PENDING)
-		return dt_fail(&h->err, EDT_BADOPTVAL, "Option '%s' is not supported yet", o->name);
-	if (o->phase == RUNTIME && h->active)
-		return dt_fail(&h->err, EDT_ACTIVE, "%s: option '%s'", dt_errstr(EDT_ACTIVE),
-			       o->name);
-	if (parse[o->kind](value, &val) < 0) {
+	if (context_ok(h, o) < 0)
+		return -1;
+	if (parse[o->kind](value, &val) < 0 ||
+	    (o->kind == WORD && !word_ok((enum dt_optid)(o - options), value))) {
 		if (!value)
 			return dt_fail(&h->err, EDT_BADOPTVAL, "Option '%s' needs a value", o->name);
 		return dt_fail(&h->err, EDT_BADOPTVAL, "%s '%s': '%.64s'", dt_errstr(EDT_BADOPTVAL),
@@ -233,6 +291,8 @@ int dtrace_setopt(dtrace_hdl_t *h, const char *name, const char *value)
 	if (o->kind == POLICY && val == DT_BUFPOLICY_RING)
 		return dt_fail(&h->err, EDT_BADOPTVAL,
 			       "Value 'ring' of option '%s' is not supported yet", o->name);
+	if (text && keep_text(h, (enum dt_optid)(o - options), value) < 0)
+		return -1;
 	h->opts.val[o - options] = val;
 	unset_opposite(h, (enum dt_optid)(o - options));
 	return 0;
@@ -243,7 +303,7 @@ int dtrace_getopt(dtrace_hdl_t *h, const char *name, dtrace_optval_t *value)
 	const struct option *o = find(name);
 	s64 set;
 
-	if (!o || o->phase == COMPILE)
+	if (!o || o->phase <= COMPILE)
 		return dt_fail(&h->err, EDT_BADOPTNAME, "%s: '%.64s'", dt_errstr(EDT_BADOPTNAME),
 			       name ? name : "");
 	set = h->opts.val[o - options];
@@ -294,6 +354,16 @@ s64 dt_opt(const dtrace_hdl_t *h, enum dt_optid id)
 	return set == UNSET ? o->dflt : set;
 }
 
+const char *dt_opt_text(const dtrace_hdl_t *h, enum dt_optid id)
+{
+	u32 i;
+
+	for (i = h->opts.given.n; i-- > 0;)
+		if (h->opts.given.v[i].id == id)
+			return h->opts.given.v[i].text;
+	return NULL;
+}
+
 u32 dt_opt_u32(const dtrace_hdl_t *h, enum dt_optid id, u32 least, u32 most)
 {
 	s64 val = dt_opt(h, id);
@@ -307,10 +377,15 @@ u32 dt_opt_cflags(const dtrace_hdl_t *h)
 		enum dt_optid id;
 		u32 flag;
 	} flags[] = {
-		{ DT_OPT_ARGREF, DTRACE_C_ARGREF },  { DT_OPT_DEFAULTARGS, DTRACE_C_DEFARG },
-		{ DT_OPT_EMPTY, DTRACE_C_EMPTY },    { DT_OPT_ERRTAGS, DTRACE_C_ETAGS },
-		{ DT_OPT_KNODEFS, DTRACE_C_KNODEF }, { DT_OPT_NOLIBS, DTRACE_C_NOLIBS },
-		{ DT_OPT_PSPEC, DTRACE_C_PSPEC },    { DT_OPT_UNODEFS, DTRACE_C_UNODEF },
+		{ DT_OPT_CPP, DTRACE_C_CPP },
+		{ DT_OPT_ARGREF, DTRACE_C_ARGREF },
+		{ DT_OPT_DEFAULTARGS, DTRACE_C_DEFARG },
+		{ DT_OPT_EMPTY, DTRACE_C_EMPTY },
+		{ DT_OPT_ERRTAGS, DTRACE_C_ETAGS },
+		{ DT_OPT_KNODEFS, DTRACE_C_KNODEF },
+		{ DT_OPT_NOLIBS, DTRACE_C_NOLIBS },
+		{ DT_OPT_PSPEC, DTRACE_C_PSPEC },
+		{ DT_OPT_UNODEFS, DTRACE_C_UNODEF },
 		{ DT_OPT_ZDEFS, DTRACE_C_ZDEFS },
 	};
 	u32 set = 0;

@@ -6,8 +6,10 @@
  * messages of the verifier point into its text.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/handle.h"
 
@@ -52,27 +54,47 @@ static dtrace_prog_t *add_program(dtrace_hdl_t *h, struct dt_program *p)
 	return prog;
 }
 
-dtrace_prog_t *dt_compile_text(dtrace_hdl_t *h, const char *text, size_t len,
-			       dtrace_probespec_t spec, u32 cflags, int argc, char *const argv[])
+static dtrace_prog_t *compile_text(dtrace_hdl_t *h, const char *text, size_t len,
+				   dtrace_probespec_t spec)
 {
-	struct dt_program *p;
+	struct dt_program *p = dt_program_new(&h->env, NULL, text, len, spec);
 	int rv;
+
+	if (!p)
+		return h->err.code ? NULL : dt_set_errno_null(h, EDT_NOMEM);
+	h->compiling = true;
+	rv = dt_program_compile(p, DT_STAGE_CHECK);
+	h->compiling = false;
+	return rv < 0 ? dt_compile_failed(h, p) : add_program(h, p);
+}
+
+/* dir: where the text comes from, NULL: from no file */
+static dtrace_prog_t *compile(dtrace_hdl_t *h, const char *text, size_t len, dtrace_probespec_t spec,
+			      u32 cflags, int argc, char *const argv[], const char *dir)
+{
+	struct dt_str made = { 0 };
+	dtrace_prog_t *prog = NULL;
 
 	dt_program_free(h->failed); /* its findings are no longer those of the last compilation */
 	h->failed = NULL;
 	if (h->active)
 		return dt_set_errno_null(h, EDT_ACTIVE);
-	if (cflags & DTRACE_C_CPP)
-		return dt_fail_null(&h->err, EDT_CPPERR, "The C preprocessor is not supported yet");
 	h->err = (struct dt_error){ 0 };
 	env_prepare(h, cflags, argc, argv);
-	p = dt_program_new(&h->env, NULL, text, len, spec);
-	if (!p)
-		return h->err.code ? NULL : dt_set_errno_null(h, EDT_NOMEM);
-	rv = dt_program_compile(p, DT_STAGE_CHECK);
+	if (!(h->env.cflags & DTRACE_C_CPP))
+		prog = compile_text(h, text, len, spec);
+	else if (dt_preprocess(h, text, len, dir, &made) == 0)
+		prog = compile_text(h, dt_str_cstr(&made), made.len, spec);
+	dt_str_fini(&made);
 	h->env.argc = 0;
 	h->env.argv = NULL;
-	return rv < 0 ? dt_compile_failed(h, p) : add_program(h, p);
+	return prog;
+}
+
+dtrace_prog_t *dt_compile_text(dtrace_hdl_t *h, const char *text, size_t len,
+			       dtrace_probespec_t spec, u32 cflags, int argc, char *const argv[])
+{
+	return compile(h, text, len, spec, cflags, argc, argv, NULL);
 }
 
 dtrace_prog_t *dtrace_program_strcompile(dtrace_hdl_t *h, const char *text, dtrace_probespec_t spec,
@@ -80,7 +102,7 @@ dtrace_prog_t *dtrace_program_strcompile(dtrace_hdl_t *h, const char *text, dtra
 {
 	if (!text || spec < DTRACE_PROBESPEC_NONE || spec > DTRACE_PROBESPEC_NAME)
 		return dt_set_errno_null(h, EINVAL);
-	return dt_compile_text(h, text, strlen(text), spec, cflags, argc, argv);
+	return compile(h, text, strlen(text), spec, cflags, argc, argv, NULL);
 }
 
 int dt_read_all(FILE *fp, struct dt_str *text)
@@ -96,18 +118,34 @@ int dt_read_all(FILE *fp, struct dt_str *text)
 	return ferror(fp) ? (errno ? errno : EIO) : 0;
 }
 
+/* The folder of an open file, or "" when it has none. */
+static void folder_of(FILE *fp, char *buf, size_t size)
+{
+	char link[40], *slash;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fileno(fp));
+	n = readlink(link, buf, size - 1);
+	buf[DT_MAX(n, 0)] = '\0';
+	slash = buf[0] == '/' ? strrchr(buf, '/') : NULL;
+	buf[slash ? DT_MAX(slash - buf, 1) : 0] = '\0';
+}
+
 dtrace_prog_t *dtrace_program_fcompile(dtrace_hdl_t *h, FILE *fp, unsigned int cflags, int argc,
 				       char *const argv[])
 {
 	struct dt_str text = { 0 };
 	dtrace_prog_t *prog;
 	int err = fp ? dt_read_all(fp, &text) : EINVAL;
+	char dir[PATH_MAX] = "";
 
-	if (err)
+	if (err) {
 		prog = dt_fail_null(&h->err, EDT_FIO, "Reading the program: %s", dt_errstr(err));
-	else
-		prog = dt_compile_text(h, dt_str_cstr(&text), text.len, DTRACE_PROBESPEC_NONE,
-				       cflags, argc, argv);
+	} else {
+		folder_of(fp, dir, sizeof(dir));
+		prog = compile(h, dt_str_cstr(&text), text.len, DTRACE_PROBESPEC_NONE, cflags, argc,
+			       argv, *dir ? dir : NULL);
+	}
 	dt_str_fini(&text);
 	return prog;
 }

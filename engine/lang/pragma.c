@@ -194,6 +194,7 @@ static void ctl_ident(struct dt_compile *c, struct words *w, u32 i)
 static void ctl_line(struct dt_compile *c, struct words *w, u32 i)
 {
 	struct dt_source *src;
+	const char *name;
 	unsigned long n;
 	char *end;
 
@@ -206,9 +207,14 @@ static void ctl_line(struct dt_compile *c, struct words *w, u32 i)
 	c->lx.shift = (s32)n - (c->lx.line + 1);
 	if (i + 1 == w->n)
 		return;
+	name = w->w[i + 1].s;
+	if (strcmp(name, "<stdin>") == 0) /* as the preprocessor calls the program itself */
+		name = c->p->src.name;
+	if (c->lx.src->name == name || (name && c->lx.src->name && !strcmp(name, c->lx.src->name)))
+		return;
 	src = dt_arena_new(c->a, struct dt_source);
 	*src = *c->lx.src;
-	src->name = w->w[i + 1].s;
+	src->name = name;
 	c->lx.src = src;
 }
 
