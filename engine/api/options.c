@@ -194,9 +194,10 @@ static int parse_text(const char *text, s64 *val)
 }
 
 static int (*const parse[NKINDS])(const char *text, s64 *val) = {
-	[FLAG] = parse_flag,     [SIZE] = parse_size,     [RATE] = parse_rate,  [INT] = parse_int,
-	[POLICY] = parse_policy, [RESIZE] = parse_resize, [ACCEPT] = parse_any, [TEXT] = parse_text,
-	[LIST] = parse_text,     [WORD] = parse_text,
+	[FLAG] = parse_flag,  [SIZE] = parse_size,     [RATE] = parse_rate,
+	[INT] = parse_int,    [POLICY] = parse_policy, [RESIZE] = parse_resize,
+	[ACCEPT] = parse_any, [TEXT] = parse_text,     [LIST] = parse_text,
+	[WORD] = parse_text,  [PENDING] = parse_any,
 };
 
 /* The words that an option of kind WORD takes. */
