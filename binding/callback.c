@@ -112,10 +112,7 @@ void py_note_exit(struct consumer *self, const dtrace_probedata_t *data, const d
 	self->exited = true;
 }
 
-/* How a record is treated, by its action. */
-enum way { WAY_DATUM, WAY_PRINT, WAY_EXIT, WAY_SKIP };
-
-static enum way way_of(const dtrace_recdesc_t *rec)
+enum py_way py_way_of(const dtrace_recdesc_t *rec)
 {
 	switch (rec->dtrd_action) {
 	case DTRACEACT_DIFEXPR:
@@ -127,16 +124,16 @@ static enum way way_of(const dtrace_recdesc_t *rec)
 	case DTRACEACT_MOD:
 	case DTRACEACT_USYM:
 	case DTRACEACT_UMOD:
-	case DTRACEACT_UADDR: return WAY_DATUM;
-	case DTRACEACT_EXIT: return WAY_EXIT;
+	case DTRACEACT_UADDR: return PY_WAY_DATUM;
+	case DTRACEACT_EXIT: return PY_WAY_EXIT;
 	case DTRACEACT_PRINTF:
 	case DTRACEACT_PRINTA:
 #ifdef DTRACEACT_PRINT
 	case DTRACEACT_PRINT:
 #endif
 	case DTRACEACT_SYSTEM:
-	case DTRACEACT_FREOPEN: return WAY_PRINT;
-	default: return WAY_SKIP; /* raise(), stop() and such leave records that say nothing */
+	case DTRACEACT_FREOPEN: return PY_WAY_PRINT;
+	default: return PY_WAY_SKIP; /* raise(), stop() and such leave records that say nothing */
 	}
 }
 
@@ -160,20 +157,20 @@ static int end_of_firing(struct py_call *call)
 int py_on_record(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, void *arg)
 {
 	struct py_call *call = arg;
-	enum way way;
+	enum py_way way;
 
 	if (!py_call_gil(call) || !have_probe(call, data) || !py_flush_text(call))
 		return DTRACE_CONSUME_ABORT;
 	if (!rec)
 		return end_of_firing(call);
-	way = way_of(rec);
-	if (way == WAY_PRINT) {
+	way = py_way_of(rec);
+	if (way == PY_WAY_PRINT) {
 		call->printing = true;
 		return DTRACE_CONSUME_THIS;
 	}
-	if (way == WAY_EXIT)
+	if (way == PY_WAY_EXIT)
 		py_note_exit(call->self, data, rec);
-	if (way == WAY_DATUM && !deliver(call, record(call, data, rec)) && PyErr_Occurred())
+	if (way == PY_WAY_DATUM && !deliver(call, record(call, data, rec)) && PyErr_Occurred())
 		return DTRACE_CONSUME_ABORT;
 	return DTRACE_CONSUME_NEXT;
 }
@@ -226,7 +223,7 @@ int py_on_buffered(const dtrace_bufdata_t *buf, void *arg)
 		return DTRACE_HANDLE_OK;
 	if (!py_call_gil(call))
 		return DTRACE_HANDLE_ABORT;
-	if (rec && rec->dtrd_action == DTRACEACT_PRINTF && self->textlen == 0) {
+	if (!call->gathering && rec && rec->dtrd_action == DTRACEACT_PRINTF && self->textlen == 0) {
 		call->printing = false;
 		ok = deliver_text(call, s, n);
 	} else {

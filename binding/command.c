@@ -508,6 +508,24 @@ PyObject *Consumer_resume(PyObject *o, PyObject *unused)
 	return py_finish(self, true);
 }
 
+PyObject *Consumer_ended(PyObject *o, PyObject *args)
+{
+	struct consumer *self = (struct consumer *)o;
+	struct py_command *cmd;
+	int pid, status = -1;
+
+	if (!PyArg_ParseTuple(args, "i:ended", &pid))
+		return NULL;
+	cmd = py_command_enter(self, "ended", py_engine.proc_status);
+	if (!cmd)
+		return NULL;
+	for (size_t i = 0; i < cmd->nprocs; i++)
+		if (pid_of(self, cmd->procs[i]) == pid)
+			status = py_engine.proc_status(self->h, cmd->procs[i]);
+	py_unlock(self);
+	return status < 0 ? Py_NewRef(Py_None) : PyLong_FromLong(status);
+}
+
 /* ---- signals ---------------------------------------------------------------------------------------------------- */
 
 /*

@@ -156,6 +156,7 @@ static int Consumer_traverse(PyObject *o, visitproc visit, void *arg)
 	Py_VISIT(Py_TYPE(o));
 	Py_VISIT(self->on_drop);
 	Py_VISIT(self->on_error);
+	Py_VISIT(self->events);
 	return py_command_traverse(self, visit, arg);
 }
 
@@ -165,6 +166,7 @@ static int Consumer_clear(PyObject *o)
 
 	Py_CLEAR(self->on_drop);
 	Py_CLEAR(self->on_error);
+	Py_CLEAR(self->events);
 	py_command_clear(self);
 	return 0;
 }
@@ -180,6 +182,7 @@ static void Consumer_dealloc(PyObject *o)
 	py_close(self);
 	Consumer_clear(o);
 	py_probes_clear(self);
+	py_shapes_clear(self);
 	py_command_free(self);
 	if (self->memfile)
 		fclose(self->memfile);
@@ -443,6 +446,61 @@ static PyObject *Consumer_write(PyObject *o, PyObject *file)
 	return none ? PyBool_FromLong(rc == DTRACE_WORKSTATUS_DONE) : NULL;
 }
 
+static PyObject *Consumer_events(PyObject *o, PyObject *unused)
+{
+	struct consumer *self = (struct consumer *)o;
+	_cleanup_pyref_ PyObject *none = NULL, *events = NULL;
+
+	if (!py_lock(self, "events", PY_OUTER))
+		return NULL;
+	events = py_events(self);
+	none = py_finish(self, events);
+	return none ? Py_NewRef(events) : NULL;
+}
+
+static PyObject *Consumer_collect(PyObject *o, PyObject *unused)
+{
+	struct consumer *self = (struct consumer *)o;
+	_cleanup_pyref_ PyObject *none = NULL;
+	dtrace_workstatus_t rc;
+	struct py_call call;
+
+	if (!py_lock(self, "collect", PY_OUTER))
+		return NULL;
+	py_call_begin(&call, self, "collect", NULL);
+	rc = py_engine.work(self->h, self->memfile, py_on_collected, py_on_passed, &call);
+	py_call_end(&call);
+	none = py_finish(self, rc != DTRACE_WORKSTATUS_ERROR || py_raise(self));
+	return none ? PyBool_FromLong(rc == DTRACE_WORKSTATUS_DONE) : NULL;
+}
+
+static PyObject *Consumer_collected(PyObject *o, PyObject *unused)
+{
+	struct consumer *self = (struct consumer *)o;
+	_cleanup_pyref_ PyObject *none = NULL, *list = NULL;
+
+	if (!py_lock(self, "collected", PY_OUTER))
+		return NULL;
+	list = py_collected(self);
+	none = py_finish(self, list);
+	return none ? Py_NewRef(list) : NULL;
+}
+
+static PyObject *Consumer_aggregations(PyObject *o, PyObject *args, PyObject *kwargs)
+{
+	static char *keywords[] = { (char *)"remove", NULL };
+	struct consumer *self = (struct consumer *)o;
+	_cleanup_pyref_ PyObject *none = NULL, *list = NULL;
+	int remove = 0;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:aggregations", keywords, &remove) ||
+	    !py_lock(self, "aggregations", PY_OUTER))
+		return NULL;
+	list = py_aggregations(self, remove);
+	none = py_finish(self, list);
+	return none ? Py_NewRef(list) : NULL;
+}
+
 static PyObject *Consumer_aggwalk(PyObject *o, PyObject *callback)
 {
 	struct consumer *self = (struct consumer *)o;
@@ -645,6 +703,19 @@ static PyObject *Consumer_wakeup(PyObject *o, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static PyObject *Consumer_due(PyObject *o, PyObject *unused)
+{
+	struct consumer *self = (struct consumer *)o;
+	double seconds = 0;
+
+	if (!py_lock(self, "due", PY_NESTED))
+		return NULL;
+	if (py_engine.work_due)
+		seconds = (double)py_engine.work_due(self->h) / (double)NSEC;
+	py_unlock(self);
+	return PyFloat_FromDouble(seconds);
+}
+
 /* ---- attributes -------------------------------------------------------------------------------------------- */
 
 static PyObject *Consumer_status(PyObject *o, PyObject *unused)
@@ -699,6 +770,11 @@ static PyMethodDef methods[] = {
 	METHOD(go, METH_NOARGS),
 	METHOD(consume, METH_O),
 	METHOD(write, METH_O),
+	METHOD(events, METH_NOARGS),
+	METHOD(collect, METH_NOARGS),
+	METHOD(collected, METH_NOARGS),
+	METHOD(aggregations, METH_VARARGS | METH_KEYWORDS),
+	METHOD(due, METH_NOARGS),
 	METHOD(aggwalk, METH_O),
 	METHOD(aggclear, METH_NOARGS),
 	METHOD(aggmin, METH_NOARGS),
@@ -720,6 +796,7 @@ static PyMethodDef methods[] = {
 	METHOD(create, METH_VARARGS),
 	METHOD(grab, METH_VARARGS),
 	METHOD(resume, METH_NOARGS),
+	METHOD(ended, METH_VARARGS),
 	METHOD(open_output, METH_VARARGS),
 	METHOD(put, METH_VARARGS),
 	METHOD(list_probes, METH_VARARGS),

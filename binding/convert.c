@@ -54,6 +54,11 @@ static bool probes_grow(struct consumer *self, dtrace_id_t id)
 		return PyErr_NoMemory();
 	memset(grown + self->nprobes, 0, (n - self->nprobes) * sizeof(PyObject *));
 	self->probes = grown;
+	grown = realloc(self->probe_names, n * sizeof(PyObject *));
+	if (!grown)
+		return PyErr_NoMemory();
+	memset(grown + self->nprobes, 0, (n - self->nprobes) * sizeof(PyObject *));
+	self->probe_names = grown;
 	self->nprobes = n;
 	return true;
 }
@@ -71,12 +76,38 @@ PyObject *py_probe(struct consumer *self, const dtrace_probedesc_t *desc)
 	return self->probes[id] ? PyDict_Copy(self->probes[id]) : NULL;
 }
 
+static PyObject *probe_name_new(struct py_state *st, const dtrace_probedesc_t *d)
+{
+	return PyObject_CallFunction(
+		st->probe_class, "NNNN",
+		py_text(d->dtpd_provider, strnlen(d->dtpd_provider, sizeof(d->dtpd_provider))),
+		py_text(d->dtpd_mod, strnlen(d->dtpd_mod, sizeof(d->dtpd_mod))),
+		py_text(d->dtpd_func, strnlen(d->dtpd_func, sizeof(d->dtpd_func))),
+		py_text(d->dtpd_name, strnlen(d->dtpd_name, sizeof(d->dtpd_name))));
+}
+
+PyObject *py_probe_name(struct consumer *self, const dtrace_probedesc_t *desc)
+{
+	dtrace_id_t id = desc->dtpd_id;
+
+	if (id >= PROBES_MAX)
+		return probe_name_new(self->st, desc);
+	if (id >= self->nprobes && !probes_grow(self, id))
+		return NULL;
+	if (!self->probe_names[id])
+		self->probe_names[id] = probe_name_new(self->st, desc);
+	return Py_XNewRef(self->probe_names[id]);
+}
+
 void py_probes_clear(struct consumer *self)
 {
-	for (size_t i = 0; i < self->nprobes; i++)
+	for (size_t i = 0; i < self->nprobes; i++) {
 		Py_CLEAR(self->probes[i]);
+		Py_CLEAR(self->probe_names[i]);
+	}
 	free(self->probes);
-	self->probes = NULL;
+	free(self->probe_names);
+	self->probes = self->probe_names = NULL;
 	self->nprobes = 0;
 }
 
@@ -93,26 +124,31 @@ static int resolve(struct consumer *self, pid_t pid, uint64_t addr, char *buf, i
 	return py_engine.uaddr2str(self->h, pid, addr, buf, size);
 }
 
-/* MOD`SYM+0xOFF as asked for. */
-static PyObject *symbol_form(const char *s, enum form form)
+/* MOD`SYM+0xOFF as asked for: what of s is meant. */
+static const char *symbol_form(const char *s, enum form form, size_t *n)
 {
+	static const char unknown[] = "<unknown>";
 	const char *end;
 
 	if (form == FORM_MODULE) {
 		end = strchr(s, '`');
-		return end ? py_text(s, (size_t)(end - s)) : PyUnicode_FromString("<unknown>");
+		*n = end ? (size_t)(end - s) : sizeof(unknown) - 1;
+		return end ? s : unknown;
 	}
 	end = form == FORM_NAME ? strrchr(s, '+') : NULL;
 	if (!end || strncmp(end, "+0x", 3) != 0)
 		end = s + strlen(s);
-	return py_text(s, (size_t)(end - s));
+	*n = (size_t)(end - s);
+	return s;
 }
 
 static PyObject *symbol(struct consumer *self, pid_t pid, uint64_t addr, enum form form)
 {
 	char buf[512], *s = buf;
 	int n = resolve(self, pid, addr, buf, sizeof(buf));
+	const char *text;
 	PyObject *r;
+	size_t len;
 
 	if (n >= (int)sizeof(buf)) {
 		s = malloc((size_t)n + 1);
@@ -122,10 +158,34 @@ static PyObject *symbol(struct consumer *self, pid_t pid, uint64_t addr, enum fo
 	}
 	if (n < 0)
 		snprintf(s, sizeof(buf), "0x%llx", (unsigned long long)addr);
-	r = symbol_form(s, form);
+	text = symbol_form(s, form, &len);
+	r = py_text(text, len);
 	if (s != buf)
 		free(s);
 	return r;
+}
+
+static enum form form_of(dtrace_datakind_t kind)
+{
+	switch (kind) {
+	case DTRACE_DATA_SYM:
+	case DTRACE_DATA_USYM: return FORM_NAME;
+	case DTRACE_DATA_MOD:
+	case DTRACE_DATA_UMOD: return FORM_MODULE;
+	default: return FORM_FULL;
+	}
+}
+
+/* Texts longer than the buffer are cut. */
+size_t py_symbol_text(struct consumer *self, dtrace_datakind_t kind, pid_t pid, uint64_t addr,
+		      char *buf, size_t size, const char **s)
+{
+	size_t n;
+
+	if (resolve(self, pid, addr, buf, (int)size) < 0)
+		snprintf(buf, size, "0x%llx", (unsigned long long)addr);
+	*s = symbol_form(buf, form_of(kind), &n);
+	return n;
 }
 
 /* ---- the kinds -------------------------------------------------------------------------------------- */
@@ -295,7 +355,7 @@ static bool looks_like_text(const char *p, uint32_t size)
 	return true;
 }
 
-static dtrace_datakind_t guess(const dtrace_recdesc_t *rec, const char *p)
+dtrace_datakind_t py_guess(const dtrace_recdesc_t *rec, const char *p)
 {
 	switch (rec->dtrd_action) {
 	case DTRACEACT_STACK: return DTRACE_DATA_STACK;
@@ -317,7 +377,7 @@ static dtrace_datakind_t guess(const dtrace_recdesc_t *rec, const char *p)
 	}
 }
 
-static bool within(const dtrace_recdesc_t *rec, size_t size)
+bool py_within(const dtrace_recdesc_t *rec, size_t size)
 {
 	return rec->dtrd_offset <= size && rec->dtrd_size <= size - rec->dtrd_offset;
 }
@@ -333,10 +393,10 @@ PyObject *py_datum(struct consumer *self, const dtrace_recdesc_t *rec, const cha
 	const char *p = base + rec->dtrd_offset;
 	dtrace_reckind_t k = { .dtrk_size = rec->dtrd_size };
 
-	if (!within(rec, size))
+	if (!py_within(rec, size))
 		return outside();
 	if (!py_engine.rec_kind || py_engine.rec_kind(rec, &k) < 0)
-		k.dtrk_kind = guess(rec, p);
+		k.dtrk_kind = py_guess(rec, p);
 	if (k.dtrk_kind == DTRACE_DATA_NONE)
 		return NULL;
 	if (k.dtrk_size > rec->dtrd_size ||
@@ -345,48 +405,46 @@ PyObject *py_datum(struct consumer *self, const dtrace_recdesc_t *rec, const cha
 	return converters[k.dtrk_kind](self, p, k.dtrk_size);
 }
 
-PyObject *py_tracemem(const dtrace_recdesc_t *rec, const dtrace_recdesc_t *next, const char *base,
-		      size_t size)
+uint32_t py_tracemem_size(const dtrace_recdesc_t *rec, const dtrace_recdesc_t *next,
+			  const char *base, size_t size)
 {
 	uint64_t shown = rec->dtrd_size;
 
-	if (!within(rec, size))
-		return outside();
 	if (next && next->dtrd_action == DTRACEACT_TRACEMEM_DYNSIZE &&
-	    (next->dtrd_size == 4 || next->dtrd_size == 8) && within(next, size))
+	    (next->dtrd_size == 4 || next->dtrd_size == 8) && py_within(next, size))
 		shown = load_uint(base + next->dtrd_offset, next->dtrd_size);
-	if (shown > rec->dtrd_size)
-		shown = rec->dtrd_size;
-	return PyBytes_FromStringAndSize(base + rec->dtrd_offset, (Py_ssize_t)shown);
+	return shown < rec->dtrd_size ? (uint32_t)shown : rec->dtrd_size;
+}
+
+PyObject *py_tracemem(const dtrace_recdesc_t *rec, const dtrace_recdesc_t *next, const char *base,
+		      size_t size)
+{
+	if (!py_within(rec, size))
+		return outside();
+	return PyBytes_FromStringAndSize(base + rec->dtrd_offset,
+					 (Py_ssize_t)py_tracemem_size(rec, next, base, size));
 }
 
 /* ---- aggregations: single values --------------------------------------------------------------------- */
 
-/* The value of an aggregation: n words, and what the display divides by. */
-struct words {
-	const char *p;
-	size_t n;
-	int64_t normal;
-};
-
-static int64_t word(const struct words *w, size_t i)
+int64_t py_word(const struct py_words *w, size_t i)
 {
 	return (int64_t)load64(w->p + i * 8);
 }
 
-static int64_t normalized(const struct words *w, int64_t v)
+int64_t py_normalized(int64_t v, int64_t normal)
 {
-	return w->normal == 1 || (w->normal == -1 && v == INT64_MIN) ? v : v / w->normal;
+	return normal == 1 || (normal == -1 && v == INT64_MIN) ? v : v / normal;
 }
 
-static PyObject *value_one(struct py_state *st, const struct words *w)
+static PyObject *value_one(struct py_state *st, const struct py_words *w)
 {
-	return PyLong_FromLongLong(normalized(w, word(w, 0)));
+	return PyLong_FromLongLong(py_normalized(py_word(w, 0), w->normal));
 }
 
-static PyObject *value_avg(struct py_state *st, const struct words *w)
+static PyObject *value_avg(struct py_state *st, const struct py_words *w)
 {
-	int64_t count = word(w, 0), sum = word(w, 1);
+	int64_t count = py_word(w, 0), sum = py_word(w, 1);
 
 	if (count == 0)
 		return PyFloat_FromDouble(0);
@@ -416,10 +474,11 @@ static double big_spread(uint64_t n, int64_t sum, uint64_t low, uint64_t high)
 }
 
 /* sqrt(squares / n - (sum / n)^2), as one exact difference over n^2. */
-static PyObject *value_stddev(struct py_state *st, const struct words *w)
+double py_stddev(const struct py_words *w)
 {
-	uint64_t n = (uint64_t)word(w, 0), low = (uint64_t)word(w, 2), high = (uint64_t)word(w, 3);
-	int64_t sum = word(w, 1);
+	uint64_t n = (uint64_t)py_word(w, 0), low = (uint64_t)py_word(w, 2),
+		 high = (uint64_t)py_word(w, 3);
+	int64_t sum = py_word(w, 1);
 	double variance = 0;
 
 	if (n > 0 && high == 0) {
@@ -431,10 +490,15 @@ static PyObject *value_stddev(struct py_state *st, const struct words *w)
 			variance = (double)(left - right) / (double)n / (double)n;
 	} else if (n > 0) {
 		variance = big_spread(n, sum, low, high);
-		if (PyErr_Occurred())
-			return NULL;
 	}
-	return PyFloat_FromDouble(variance > 0 ? sqrt(variance) / (double)w->normal : 0.0);
+	return variance > 0 ? sqrt(variance) / (double)w->normal : 0.0;
+}
+
+static PyObject *value_stddev(struct py_state *st, const struct py_words *w)
+{
+	double v = py_stddev(w);
+
+	return PyErr_Occurred() ? NULL : PyFloat_FromDouble(v);
 }
 
 /* ---- aggregations: distributions ------------------------------------------------------------------------ */
@@ -469,75 +533,72 @@ static bool row(PyObject *list, PyObject *low_high, int64_t count)
 }
 
 /* A bucket is a row only when something is in it. */
-static bool bucket(PyObject *list, const struct words *w, size_t i, int64_t low, int64_t high)
+static bool bucket(struct py_sink *sink, const struct py_words *w, size_t i, int64_t low, int64_t high)
 {
-	int64_t count = i < w->n ? word(w, i) : 0;
+	int64_t count = i < w->n ? py_word(w, i) : 0;
 
-	return count == 0 || row(list, range(low, high), normalized(w, count));
+	return count == 0 || sink->put(sink, low, high, count, SIZE_MAX);
 }
 
-static PyObject *quantize_range(size_t i)
+static int64_t quantize_low(size_t i)
 {
-	int64_t v;
+	if (i >= DTRACE_QUANTIZE_ZEROBUCKET)
+		return DTRACE_QUANTIZE_BUCKETVAL(i);
+	return i == 0 ? INT64_MIN : 2 * DTRACE_QUANTIZE_BUCKETVAL(i) + 1;
+}
 
-	if (i == DTRACE_QUANTIZE_ZEROBUCKET)
-		return range(0, 0);
-	if (i > DTRACE_QUANTIZE_ZEROBUCKET) {
-		v = INT64_C(1) << (i - DTRACE_QUANTIZE_ZEROBUCKET - 1);
-		return range(v, v + (v - 1));
-	}
-	v = -(INT64_C(1) << (DTRACE_QUANTIZE_ZEROBUCKET - 1 - i));
-	return range(i == 0 ? INT64_MIN : 2 * v + 1, v);
+static int64_t quantize_high(size_t i)
+{
+	int64_t v = DTRACE_QUANTIZE_BUCKETVAL(i);
+
+	return i > DTRACE_QUANTIZE_ZEROBUCKET ? v + (v - 1) : v;
 }
 
 int py_quantize_ranges(struct py_state *st)
 {
 	for (size_t i = 0; i < DTRACE_QUANTIZE_NBUCKETS; i++) {
-		st->quantize_range[i] = quantize_range(i);
+		st->quantize_range[i] = range(quantize_low(i), quantize_high(i));
 		if (!st->quantize_range[i])
 			return -1;
 	}
 	return 0;
 }
 
-static bool fill_quantize(struct py_state *st, PyObject *list, const struct words *w)
+static bool fill_quantize(struct py_sink *sink, const struct py_words *w)
 {
 	for (size_t i = 0; i < DTRACE_QUANTIZE_NBUCKETS && i < w->n; i++) {
-		int64_t count = word(w, i);
+		int64_t count = py_word(w, i);
 
-		if (count == 0)
-			continue;
-		Py_INCREF(st->quantize_range[i]);
-		if (!row(list, st->quantize_range[i], normalized(w, count)))
+		if (count && !sink->put(sink, quantize_low(i), quantize_high(i), count, i))
 			return false;
 	}
 	return true;
 }
 
 /* The first word tells base, step and levels; then: below base, the levels, from the limit on. */
-static bool fill_lquantize(struct py_state *st, PyObject *list, const struct words *w)
+static bool fill_lquantize(struct py_sink *sink, const struct py_words *w)
 {
-	uint64_t arg = (uint64_t)word(w, 0);
+	uint64_t arg = (uint64_t)py_word(w, 0);
 	int64_t base = DTRACE_LQUANTIZE_BASE(arg), step = DTRACE_LQUANTIZE_STEP(arg);
 	size_t levels = DTRACE_LQUANTIZE_LEVELS(arg);
-	const struct words b = { w->p + 8, w->n - 1, w->normal };
+	const struct py_words b = { w->p + 8, w->n - 1, w->normal };
 
-	if (!bucket(list, &b, 0, INT64_MIN, base - 1))
+	if (!bucket(sink, &b, 0, INT64_MIN, base - 1))
 		return false;
 	for (size_t i = 1; i <= levels; i++, base += step)
-		if (!bucket(list, &b, i, base, base + step - 1))
+		if (!bucket(sink, &b, i, base, base + step - 1))
 			return false;
-	return bucket(list, &b, levels + 1, base, INT64_MAX);
+	return bucket(sink, &b, levels + 1, base, INT64_MAX);
 }
 
 /* The first word tells factor, magnitudes and steps; then: below factor^low, each magnitude in equal parts,
  * from factor^(high + 1) on. */
-static bool fill_llquantize(struct py_state *st, PyObject *list, const struct words *w)
+static bool fill_llquantize(struct py_sink *sink, const struct py_words *w)
 {
-	uint64_t arg = (uint64_t)word(w, 0);
+	uint64_t arg = (uint64_t)py_word(w, 0);
 	int64_t factor = DTRACE_LLQUANTIZE_FACTOR(arg), steps = DTRACE_LLQUANTIZE_NSTEP(arg);
 	unsigned int low = DTRACE_LLQUANTIZE_LOW(arg), high = DTRACE_LLQUANTIZE_HIGH(arg);
-	const struct words b = { w->p + 8, w->n - 1, w->normal };
+	const struct py_words b = { w->p + 8, w->n - 1, w->normal };
 	int64_t value = 1, next;
 	size_t i = 1;
 
@@ -546,7 +607,7 @@ static bool fill_llquantize(struct py_state *st, PyObject *list, const struct wo
 	for (unsigned int order = 0; order < low; order++)
 		if (__builtin_mul_overflow(value, factor, &value))
 			return outside();
-	if (!bucket(list, &b, 0, 0, value - 1))
+	if (!bucket(sink, &b, 0, 0, value - 1))
 		return false;
 	for (unsigned int order = low; order <= high; order++) {
 		int64_t step;
@@ -555,19 +616,19 @@ static bool fill_llquantize(struct py_state *st, PyObject *list, const struct wo
 			return outside();
 		step = next > steps ? next / steps : 1;
 		for (; value < next && i < b.n; value += step)
-			if (!bucket(list, &b, i++, value, value + step - 1))
+			if (!bucket(sink, &b, i++, value, value + step - 1))
 				return false;
 		value = next;
 	}
-	return bucket(list, &b, i, value, INT64_MAX);
+	return bucket(sink, &b, i, value, INT64_MAX);
 }
 
 /* ---- aggregations: by function ------------------------------------------------------------------------- */
 
 struct aggfunc {
 	unsigned int words; /* at least */
-	PyObject *(*value)(struct py_state *st, const struct words *w);
-	bool (*fill)(struct py_state *st, PyObject *list, const struct words *w);
+	PyObject *(*value)(struct py_state *st, const struct py_words *w);
+	bool (*fill)(struct py_sink *sink, const struct py_words *w);
 };
 
 #define AGG(action) ((action) - DTRACEACT_AGGREGATION)
@@ -584,32 +645,75 @@ static const struct aggfunc aggfuncs[] = {
 	[AGG(DTRACEAGG_LLQUANTIZE)] = { 1, .fill = fill_llquantize },
 };
 
-static PyObject *distribution(struct py_state *st, const struct aggfunc *f, const struct words *w)
+static const struct aggfunc *aggfunc_of(const dtrace_recdesc_t *rec)
 {
-	PyObject *list = PyList_New(0);
+	size_t i = rec->dtrd_action - DTRACEACT_AGGREGATION;
 
-	if (list && f->fill(st, list, w))
-		return list;
-	Py_XDECREF(list);
-	return NULL;
+	return i < sizeof(aggfuncs) / sizeof(aggfuncs[0]) && aggfuncs[i].words ? &aggfuncs[i] : NULL;
+}
+
+bool py_is_distribution(const dtrace_recdesc_t *rec)
+{
+	const struct aggfunc *f = aggfunc_of(rec);
+
+	return f && f->fill;
+}
+
+bool py_buckets(const dtrace_recdesc_t *rec, const struct py_words *w, struct py_sink *sink)
+{
+	return aggfunc_of(rec)->fill(sink, w);
+}
+
+bool py_agg_words(struct consumer *self, const dtrace_aggdata_t *agg, struct py_words *w)
+{
+	const dtrace_aggdesc_t *d = agg->dtada_desc;
+	const dtrace_recdesc_t *rec = &d->dtagd_rec[d->dtagd_nrecs - 1];
+	const struct aggfunc *f = aggfunc_of(rec);
+
+	*w = (struct py_words){ agg->dtada_data + rec->dtrd_offset, rec->dtrd_size / 8,
+				agg->dtada_normal ? (int64_t)agg->dtada_normal : 1 };
+	if (!f)
+		return py_raise_text(self->st, "unsupported aggregating function 0x%x",
+				     (int)rec->dtrd_action);
+	if (!py_within(rec, agg->dtada_size) || w->n < f->words)
+		return outside();
+	return true;
+}
+
+struct rows {
+	PyObject *list;
+	int64_t normal;
+};
+
+static bool put_row(struct py_sink *sink, int64_t low, int64_t high, int64_t count, size_t i)
+{
+	const struct rows *r = sink->arg;
+	PyObject *low_high;
+
+	if (i < DTRACE_QUANTIZE_NBUCKETS)
+		low_high = Py_NewRef(sink->st->quantize_range[i]);
+	else
+		low_high = range(low, high);
+	return row(r->list, low_high, py_normalized(count, r->normal));
 }
 
 PyObject *py_agg_value(struct consumer *self, const dtrace_aggdata_t *agg)
 {
 	const dtrace_aggdesc_t *d = agg->dtada_desc;
 	const dtrace_recdesc_t *rec = &d->dtagd_rec[d->dtagd_nrecs - 1];
-	const struct words w = { agg->dtada_data + rec->dtrd_offset, rec->dtrd_size / 8,
-				 agg->dtada_normal ? (int64_t)agg->dtada_normal : 1 };
-	size_t i = rec->dtrd_action - DTRACEACT_AGGREGATION;
+	struct py_words w;
+	struct rows r;
+	struct py_sink sink = { put_row, self->st, &r };
 
-	if (i >= sizeof(aggfuncs) / sizeof(aggfuncs[0]) || !aggfuncs[i].words)
-		return py_raise_text(self->st, "unsupported aggregating function 0x%x",
-				     (int)rec->dtrd_action);
-	if (!within(rec, agg->dtada_size) || w.n < aggfuncs[i].words)
-		return outside();
-	if (aggfuncs[i].fill)
-		return distribution(self->st, &aggfuncs[i], &w);
-	return aggfuncs[i].value(self->st, &w);
+	if (!py_agg_words(self, agg, &w))
+		return NULL;
+	if (!py_is_distribution(rec))
+		return aggfunc_of(rec)->value(self->st, &w);
+	r = (struct rows){ PyList_New(0), w.normal };
+	if (r.list && py_buckets(rec, &w, &sink))
+		return r.list;
+	Py_XDECREF(r.list);
+	return NULL;
 }
 
 PyObject *py_agg_keys(struct consumer *self, const dtrace_aggdata_t *agg)

@@ -18,6 +18,9 @@
 #pragma weak dtrace_wakeup
 #pragma weak dtrace_forked
 #pragma weak dtrace_verifier_log
+#pragma weak dtrace_aggregate_describe
+#pragma weak dtrace_enabling
+#pragma weak dtrace_proc_status
 #pragma weak dtrace_engine_version
 #define OPTIONAL(f) f
 #else
@@ -84,5 +87,8 @@ const struct py_engine py_engine = {
 	.wakeup = OPTIONAL(dtrace_wakeup),
 	.forked = OPTIONAL(dtrace_forked),
 	.verifier_log = OPTIONAL(dtrace_verifier_log),
+	.aggregate_describe = OPTIONAL(dtrace_aggregate_describe),
+	.enabling = OPTIONAL(dtrace_enabling),
+	.proc_status = OPTIONAL(dtrace_proc_status),
 	.version = OPTIONAL(dtrace_engine_version),
 };

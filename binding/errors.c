@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define ERRORS_MODULE "dtrace._errors"
+#define ERRORS "dtrace._errors"
 
 int py_errors_import(struct py_state *st)
 {
@@ -32,7 +32,7 @@ int py_errors_import(struct py_state *st)
 
 	if (st->error)
 		return 0;
-	module = PyImport_ImportModule(ERRORS_MODULE);
+	module = PyImport_ImportModule(ERRORS);
 	if (!module)
 		return -1;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

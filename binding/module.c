@@ -70,7 +70,13 @@ static int module_exec(PyObject *module)
 	if (watch_forks(module) < 0)
 		return -1;
 	st->consumer_type = py_consumer_type(module);
-	if (!st->consumer_type || PyModule_AddType(module, st->consumer_type) < 0)
+	st->record_type = st->consumer_type ? py_record_type(module) : NULL;
+	if (!st->record_type || py_frame_types(module, st) < 0)
+		return -1;
+	if (PyModule_AddType(module, st->consumer_type) < 0 ||
+	    PyModule_AddType(module, st->record_type) < 0 ||
+	    PyModule_AddType(module, st->frame_type) < 0 ||
+	    PyModule_AddType(module, st->column_type) < 0)
 		return -1;
 	return add_versions(module);
 }
@@ -79,6 +85,12 @@ static int module_exec(PyObject *module)
 #define EACH_REF(st, op) \
 	do { \
 		op((st)->consumer_type); \
+		op((st)->record_type); \
+		op((st)->frame_type); \
+		op((st)->column_type); \
+		op((st)->probe_class); \
+		op((st)->event_class); \
+		op((st)->field_names); \
 		op((st)->error); \
 		op((st)->compile_error); \
 		op((st)->load_error); \

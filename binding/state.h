@@ -87,6 +87,9 @@ struct py_engine {
 	void (*wakeup)(dtrace_hdl_t *);
 	void (*forked)(dtrace_hdl_t *);
 	const char *(*verifier_log)(dtrace_hdl_t *);
+	int (*aggregate_describe)(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
+	int (*enabling)(dtrace_hdl_t *, dtrace_epid_t, dtrace_enabling_t *);
+	int (*proc_status)(dtrace_hdl_t *, struct ps_prochandle *);
 	const char *(*version)(void);
 };
 
@@ -100,11 +103,13 @@ struct py_state {
 	/* All consumers there are, for a forked child; without a GIL they come and go at any time. */
 	struct consumer *consumers;
 	PyThread_type_lock consumers_lock;
-	PyTypeObject *consumer_type;
+	PyTypeObject *consumer_type, *record_type, *frame_type, *column_type;
 	/* of the Python module dtrace._errors, shared by all engines */
 	PyObject *error, *compile_error, *load_error;
 	PyObject *drop_warning, *fault_warning;
 	PyObject *diagnostic, *drop, *fault;
+	/* of dtrace._events */
+	PyObject *probe_class, *event_class, *field_names;
 	/* the keys of a probe's dict */
 	PyObject *provider, *module, *function, *name;
 	/* (low, high) of each bucket of quantize() */
@@ -115,6 +120,7 @@ struct py_state {
 
 struct py_call;
 struct py_stream;
+struct py_shape;
 
 struct consumer {
 	PyObject_HEAD struct py_state *st;
@@ -134,7 +140,12 @@ struct consumer {
 	bool exited;
 
 	PyObject **probes; /* by probe id: the dict handed out, as a template; NULL: not met yet */
+	PyObject **probe_names; /* by probe id: the Probe of its events */
 	size_t nprobes;
+
+	struct py_shape **shapes; /* by enabling */
+	size_t nshapes;
+	PyObject *events; /* what events() has gathered */
 
 	FILE *memfile; /* engines without a working buffered handler */
 	char *mem;
@@ -164,6 +175,9 @@ struct py_call {
 	PyObject *callback;       /* borrowed */
 	struct py_stream *stream; /* of write() */
 	PyObject *probe;          /* the dict of the firing being consumed */
+	struct py_shape *shape;   /* events(): of the firing, and */
+	PyObject *event;          /* what is made of it */
+	bool gathering;           /* this is events() */
 	bool printing;            /* the library was asked to print a record */
 	unsigned int count;       /* callbacks so far */
 };
@@ -207,6 +221,120 @@ void py_note_exit(struct consumer *self, const dtrace_probedata_t *data, const d
 /* Hand over what the library printed for the last record, if anything.  false with an exception. */
 bool py_flush_text(struct py_call *call);
 
+/* How a record is treated, by its action. */
+enum py_way { PY_WAY_DATUM, PY_WAY_PRINT, PY_WAY_EXIT, PY_WAY_SKIP };
+enum py_way py_way_of(const dtrace_recdesc_t *rec);
+
+/* ---- shape.c: what the firings of one enabling have in common --------------------------------------------- */
+
+struct py_item {
+	const dtrace_recdesc_t *rec, *next; /* next: the record behind it or NULL */
+	dtrace_datakind_t kind;
+	uint32_t size;
+	const char *name; /* the expression, or NULL */
+	bool memory;      /* of tracemem() */
+	bool guessed;     /* the library does not tell the kind */
+};
+
+struct py_gathered;
+
+struct py_shape {
+	dtrace_epid_t epid;
+	const dtrace_recdesc_t *recs; /* the library's descriptions that this was made from */
+	int nrecs;
+	struct py_item *items; /* what has a value, in order */
+	int nitems;
+	const dtrace_recdesc_t *exit; /* or NULL */
+	bool prints;                  /* the library makes a text of some of it */
+	bool plain;                   /* all is in the record: the library need not go through it */
+	PyObject *type;               /* of its events; NULL: not made yet */
+	struct py_gathered *gathered; /* by collect() */
+};
+
+/* Made when first met.  NULL: no memory (no exception is set; the GIL is not needed). */
+struct py_shape *py_shape_of(struct consumer *self, const dtrace_probedata_t *data);
+void py_shapes_clear(struct consumer *self);
+/* (enabling, probes, line, expressions): what the program says about it. */
+PyObject *py_shape_facts(struct consumer *self, const struct py_shape *shape);
+
+/* ---- event.c: firings as objects ---------------------------------------------------------------------------- */
+
+PyTypeObject *py_record_type(PyObject *module);
+/* What is in dtrace._events is there, too.  0 or -1. */
+int py_events_import(struct py_state *st);
+PyObject *py_events(struct consumer *self); /* a pass; the list that was gathered, or NULL */
+
+/* ---- frame.c: columns, for everybody who understands Arrow or buffers ------------------------------------ */
+
+enum py_colkind {
+	/* formats of the Arrow C data interface */
+	PY_COL_S8 = 'c',
+	PY_COL_U8 = 'C',
+	PY_COL_S16 = 's',
+	PY_COL_U16 = 'S',
+	PY_COL_S32 = 'i',
+	PY_COL_U32 = 'I',
+	PY_COL_S64 = 'l',
+	PY_COL_U64 = 'L',
+	PY_COL_F32 = 'f',
+	PY_COL_F64 = 'g',
+	PY_COL_TEXT = 'U',
+	PY_COL_BYTES = 'Z',
+	/* our own letters */
+	PY_COL_TEXTS = '+', /* lists of texts */
+	PY_COL_DICT = 'D',  /* 32-bit numbers of texts */
+};
+
+struct py_buf {
+	char *p;
+	size_t n, cap;
+};
+
+struct py_column {
+	char *name;
+	enum py_colkind kind;
+	bool hidden; /* not for others: what exact arithmetic needs */
+	size_t n;
+	struct py_buf data;      /* numbers, or the bytes of texts */
+	struct py_buf offsets;   /* TEXT, BYTES, TEXTS: n + 1 times 64 bits */
+	struct py_column *child; /* TEXTS: all texts; DICT: the texts that are numbered */
+};
+
+struct py_columns {
+	atomic_int refs;
+	int n, cap;
+	struct py_column **v;
+	size_t rows;
+};
+
+struct py_columns *py_columns_new(void);
+void py_columns_unref(struct py_columns *c);
+/* A new column; NULL: no memory. */
+struct py_column *py_columns_add(struct py_columns *c, enum py_colkind kind);
+bool py_column_name(struct py_column *c, const char *name);
+/* Append.  False: no memory.  Texts: whatever is no UTF-8 is replaced, as others rely on it. */
+bool py_column_put(struct py_column *c, const void *p, size_t size);
+bool py_column_put_s64(struct py_column *c, int64_t v);
+bool py_column_put_f64(struct py_column *c, double v);
+bool py_column_put_text(struct py_column *c, const char *s, size_t n);
+/* TEXTS: the texts put into child since the last time are one list. */
+bool py_column_end_list(struct py_column *c);
+uint32_t py_colkind_size(enum py_colkind kind); /* of a number; 0: none */
+
+int py_frame_types(PyObject *module, struct py_state *st);
+/* Takes the columns over, which must all be as long as rows says. */
+PyObject *py_frame(struct py_state *st, struct py_columns *c);
+
+/* ---- collect.c: firings and rows of aggregations as columns ------------------------------------------------ */
+
+dtrace_consume_probe_f py_on_collected;
+dtrace_consume_rec_f py_on_passed;
+/* [(enabling, probes, line, expressions, frame)] of what was collected, which is forgotten. */
+PyObject *py_collected(struct consumer *self);
+void py_gathered_free(struct py_gathered *g);
+/* [(name, varid, function, parameters, expressions, frame)]; remove: rows are taken out. */
+PyObject *py_aggregations(struct consumer *self, bool remove);
+
 /* ---- stream.c --------------------------------------------------------------------------------------------- */
 
 struct py_stream {
@@ -235,6 +363,38 @@ PyObject *py_tracemem(const dtrace_recdesc_t *rec, const dtrace_recdesc_t *next,
 		      size_t size);
 PyObject *py_agg_keys(struct consumer *self, const dtrace_aggdata_t *agg);
 PyObject *py_agg_value(struct consumer *self, const dtrace_aggdata_t *agg);
+/* What a library that does not tell kinds would print the record as. */
+dtrace_datakind_t py_guess(const dtrace_recdesc_t *rec, const char *p);
+/* How many of its bytes a tracemem() record shows. */
+uint32_t py_tracemem_size(const dtrace_recdesc_t *rec, const dtrace_recdesc_t *next,
+			  const char *base, size_t size);
+bool py_within(const dtrace_recdesc_t *rec, size_t size);
+/* A symbol as the kinds from SYM on have it, or a frame, into buf; its length there. */
+size_t py_symbol_text(struct consumer *self, dtrace_datakind_t kind, pid_t pid, uint64_t addr,
+		      char *buf, size_t size, const char **s);
+/* The Probe of an event; a new reference. */
+PyObject *py_probe_name(struct consumer *self, const dtrace_probedesc_t *desc);
+
+/* The value of an aggregation: n words, and what the display divides by. */
+struct py_words {
+	const char *p;
+	size_t n;
+	int64_t normal;
+};
+/* Where the buckets of a distribution that have something in them go; i: of quantize(). */
+struct py_sink {
+	bool (*put)(struct py_sink *sink, int64_t low, int64_t high, int64_t count, size_t i);
+	struct py_state *st;
+	void *arg;
+};
+/* False with an exception: not a distribution, or one that makes no sense. */
+bool py_buckets(const dtrace_recdesc_t *rec, const struct py_words *w, struct py_sink *sink);
+bool py_is_distribution(const dtrace_recdesc_t *rec);
+int64_t py_word(const struct py_words *w, size_t i);
+int64_t py_normalized(int64_t v, int64_t normal);
+double py_stddev(const struct py_words *w); /* with an exception when that fails */
+/* The words of a row's value; false with an exception. */
+bool py_agg_words(struct consumer *self, const dtrace_aggdata_t *agg, struct py_words *w);
 /* The ranges of quantize() buckets, for module state. */
 int py_quantize_ranges(struct py_state *st);
 
@@ -262,6 +422,7 @@ PyObject *Consumer_getopt(PyObject *o, PyObject *args);
 PyObject *Consumer_create(PyObject *o, PyObject *args);
 PyObject *Consumer_grab(PyObject *o, PyObject *args);
 PyObject *Consumer_resume(PyObject *o, PyObject *unused);
+PyObject *Consumer_ended(PyObject *o, PyObject *args);
 PyObject *Consumer_open_output(PyObject *o, PyObject *args);
 PyObject *Consumer_put(PyObject *o, PyObject *args);
 PyObject *Consumer_list_probes(PyObject *o, PyObject *args);

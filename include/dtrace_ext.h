@@ -66,12 +66,28 @@ typedef enum dtrace_datakind {
 
 typedef struct dtrace_reckind {
 	dtrace_datakind_t dtrk_kind;
-	uint32_t dtrk_size; /* bytes at dtrd_offset */
+	uint32_t dtrk_size;    /* bytes at dtrd_offset */
+	const char *dtrk_name; /* the D expression as the program has it; NULL: not known */
 } dtrace_reckind_t;
 
 /* For records of dtrace_consume callbacks and keys of aggregations.  -1 when the record has no such datum
  * (an aggregation's value, a library action). */
 int dtrace_rec_kind(const dtrace_recdesc_t *, dtrace_reckind_t *out);
+
+/* What a record is of: the probe descriptions of its clause as the program has them, and their line (0: not
+ * known).  -1 when there is no such enabling.  Valid until dtrace_close(). */
+typedef struct dtrace_enabling {
+	const char *dten_probes;
+	int dten_line;
+} dtrace_enabling_t;
+int dtrace_enabling(dtrace_hdl_t *, dtrace_epid_t, dtrace_enabling_t *out);
+
+/* Calls back for each aggregation of the enabled programs, whether it has rows or not: its data is that of a row
+ * without keys and with a value of zeros.  The callback gives DTRACE_AGGWALK_NEXT, or _ABORT. */
+int dtrace_aggregate_describe(dtrace_hdl_t *, dtrace_aggregate_f *, void *arg);
+
+/* How a process made by dtrace_proc_create() has ended, as wait(2) tells it; -1: it has not, or nobody knows. */
+int dtrace_proc_status(dtrace_hdl_t *, struct ps_prochandle *);
 
 /* The version of this engine, "0.1.0". */
 const char *dtrace_engine_version(void);

@@ -11,6 +11,7 @@ struct ps_prochandle {
 	struct dt_proc *proc;
 	struct ps_prochandle *next;
 	bool created, gone;
+	int status; /* of wait(2), once gone; -1: not known */
 };
 
 static int watch(dtrace_hdl_t *h, struct ps_prochandle *p)
@@ -38,6 +39,7 @@ static struct ps_prochandle *add(dtrace_hdl_t *h, struct dt_proc *proc, bool cre
 		return dt_set_errno_null(h, EDT_NOMEM);
 	}
 	p->proc = proc;
+	p->status = -1;
 	p->created = created;
 	p->next = h->procs;
 	h->procs = p;
@@ -74,6 +76,11 @@ void dtrace_proc_continue(dtrace_hdl_t *h, struct ps_prochandle *p)
 pid_t dtrace_proc_getpid(dtrace_hdl_t *h, struct ps_prochandle *p)
 {
 	return dt_proc_pid(p->proc);
+}
+
+int dtrace_proc_status(dtrace_hdl_t *h, struct ps_prochandle *p)
+{
+	return p->gone ? p->status : -1;
 }
 
 static void unwatch(dtrace_hdl_t *h, struct ps_prochandle *p)
@@ -126,6 +133,7 @@ static bool check(dtrace_hdl_t *h, struct ps_prochandle *p)
 
 	if (!p->gone && dt_proc_poll(p->proc, &status) >= DT_PROC_EXITED) {
 		p->gone = true;
+		p->status = status;
 		unwatch(h, p);
 		return true;
 	}

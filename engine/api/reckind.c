@@ -2,8 +2,7 @@
 /*
  * reckind.c - what a record is: the generator's datum, told in the public terms of dtrace_ext.h.
  */
-#include "codegen/object.h"
-#include "dtrace_ext.h"
+#include "api/handle.h"
 
 static const dtrace_datakind_t public_kind[] = {
 	[DT_D_NONE] = DTRACE_DATA_NONE,     [DT_D_INT] = DTRACE_DATA_INT,
@@ -27,5 +26,35 @@ int dtrace_rec_kind(const dtrace_recdesc_t *rec, dtrace_reckind_t *out)
 		return -1;
 	out->dtrk_kind = public_kind[d->kind];
 	out->dtrk_size = rec->dtrd_size;
+	out->dtrk_name = d->text && *d->text ? d->text : NULL;
+	return 0;
+}
+
+/* From the first description to the end of the last. */
+static const char *descriptions(dtrace_hdl_t *h, const struct dt_clause *c)
+{
+	const struct dt_loc *first = &c->desclocs.v[0], *last = &c->desclocs.v[c->desclocs.n - 1];
+	u32 end = last->off + last->len;
+
+	if (!c->desclocs.n || !first->src || first->src != last->src || end > first->src->len ||
+	    end < first->off)
+		return "";
+	return dt_arena_strndup(&h->arena, first->src->text + first->off, end - first->off);
+}
+
+int dtrace_enabling(dtrace_hdl_t *h, dtrace_epid_t epid, dtrace_enabling_t *out)
+{
+	const struct dt_clause *c;
+	int column;
+
+	if (!h->obj || epid < 1 || epid > h->obj->nepids || !h->obj->epids[epid - 1].clause)
+		return dt_set_errno(h, EDT_BADID);
+	c = h->obj->epids[epid - 1].clause;
+	out->dten_probes = descriptions(h, c);
+	if (!out->dten_probes)
+		return dt_set_errno(h, EDT_NOMEM);
+	out->dten_line = 0;
+	if (c->desclocs.n)
+		dt_loc_pos(&c->desclocs.v[0], &out->dten_line, &column);
 	return 0;
 }

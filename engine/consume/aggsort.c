@@ -389,6 +389,26 @@ SORTED_WALK(valrevsorted, true, BY_VAR, BY_VALUE, BY_KEY)
 SORTED_WALK(keyvarrevsorted, true, BY_KEY, BY_VAR, BY_VALUE)
 SORTED_WALK(valvarrevsorted, true, BY_VALUE, BY_KEY, BY_VAR)
 
+/* ---- what there is, before anything was counted ----------------------------------------------- */
+
+int dtrace_aggregate_describe(dtrace_hdl_t *h, dtrace_aggregate_f *f, void *arg)
+{
+	struct dt_aggs *as = h->aggs;
+	_cleanup_free_ char *buf = as ? calloc(1, DT_ROUNDUP((size_t)largest(as), 8u) + 8) : NULL;
+	struct dt_aggview view;
+
+	if (as && !buf)
+		return dt_set_errno(h, EDT_NOMEM);
+	for (u32 i = 0; as && i < as->n; i++) {
+		if (!as->v[i].spec->func)
+			continue;
+		view_init(&view, as, &as->v[i], NULL, buf);
+		if (f(&view.data, arg) == DTRACE_AGGWALK_ABORT)
+			return dt_set_errno(h, EDT_DIRABORT);
+	}
+	return 0;
+}
+
 /* ---- joined: rows with equal keys of several aggregations side by side ----------------------- */
 
 struct bundle {

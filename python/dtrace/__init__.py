@@ -6,7 +6,9 @@ from __future__ import annotations
 # What is asked for is imported then: the command line starts without most of it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._consumer import Datum, DTraceConsumer, Probe, Row, Value
+    from ._aggregations import Aggregation, Snapshot
+    from ._consumer import Datum, DTraceConsumer, ProbeDict, Row, Value
+    from ._distribution import Distribution
     from ._errors import (
         CompileError,
         Diagnostic,
@@ -20,28 +22,44 @@ if TYPE_CHECKING:
         LoadError,
         Status,
     )
+    from ._events import Event, Probe
+    from ._session import CURRENT, Session, run, trace
+    from ._tables import Table, Tables
 
 __all__ = [
+    "CURRENT",
+    "Aggregation",
     "CompileError",
     "DTraceConsumer",
     "DTraceError",
     "DTraceWarning",
     "Datum",
     "Diagnostic",
+    "Distribution",
     "Drop",
     "DropKind",
     "DropWarning",
+    "Event",
     "Fault",
     "FaultWarning",
     "LoadError",
     "Probe",
+    "ProbeDict",
     "Row",
+    "Session",
+    "Snapshot",
     "Status",
+    "Table",
+    "Tables",
     "Value",
+    "run",
+    "trace",
 ]
 
 _homes = {
-    "_consumer": ("DTraceConsumer", "Datum", "Probe", "Row", "Value"),
+    "_aggregations": ("Aggregation", "Snapshot"),
+    "_consumer": ("DTraceConsumer", "Datum", "ProbeDict", "Row", "Value"),
+    "_distribution": ("Distribution",),
     "_errors": (
         "CompileError",
         "DTraceError",
@@ -55,6 +73,9 @@ _homes = {
         "LoadError",
         "Status",
     ),
+    "_events": ("Event", "Probe"),
+    "_session": ("CURRENT", "Session", "run", "trace"),
+    "_tables": ("Table", "Tables"),
 }
 
 

@@ -10,7 +10,7 @@ from typing import IO, Any, Literal, TypeAlias
 from . import _engine
 from ._errors import Drop, Fault, Status
 
-Probe: TypeAlias = dict[str, str]
+ProbeDict: TypeAlias = dict[str, str]
 """The probe that fired: ``provider``, ``module``, ``function`` and ``name``."""
 
 Datum: TypeAlias = int | float | str | bytes | list[str]
@@ -100,7 +100,7 @@ class DTraceConsumer:
 
     # ---- reading ------------------------------------------------------------------------------
 
-    def consume(self, callback: Callable[[Probe, Any], object]) -> bool:
+    def consume(self, callback: Callable[[ProbeDict, Any], object]) -> bool:
         """Hand over what has been recorded, without waiting; True once tracing is over.
 
         ``callback(probe, rec)`` is called for each datum that was traced, in order: an int,

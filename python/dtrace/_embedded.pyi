@@ -6,10 +6,14 @@ Use dtrace.DTraceConsumer; this module is its C half.
 
 # The signatures and docstrings of the C extension: at build time they are copied into it from here.
 
+import sys
 from collections.abc import Callable, Sequence
-from typing import IO, Any, TypeAlias, final
+from typing import IO, Any, SupportsIndex, TypeAlias, final
+
+from typing_extensions import disjoint_base
 
 from ._errors import Drop, Fault
+from ._events import Event, Probe
 
 _ProbeDescription: TypeAlias = tuple[int, str, str, str, str]
 
@@ -40,6 +44,26 @@ class Consumer:
 
     def write(self, file: int | IO[Any], /) -> bool:
         """Have records written to file as text: a pass of dtrace_work().  True at the end."""
+
+    def events(self) -> tuple[list[Event], bool]:
+        """The firings recorded since the last time, and whether tracing is over: dtrace_work()."""
+
+    def collect(self) -> bool:
+        """Gather records in columns: a pass of dtrace_work() without the GIL.  True at the end."""
+
+    def collected(self) -> list[tuple[int, str, int, tuple[str | None, ...], Frame]]:
+        """What collect() has gathered, by enabling: number, probes, line, expressions, columns."""
+
+    def aggregations(
+        self, remove: bool = False
+    ) -> list[tuple[str, int, int, int, tuple[str | None, ...], Frame]]:
+        """All aggregations: name, varid, function, parameters, expressions of keys, columns."""
+
+    def due(self) -> float:
+        """Seconds until there is work by one of the rates."""
+
+    def ended(self, pid: int, /) -> int | None:
+        """How a created process has ended, as wait(2) tells it; None: it has not."""
 
     def aggwalk(self, callback: Callable[[int, list[Any], Any], object], /) -> None:
         """Hand aggregations to callback(varid, key, value) and remove them."""
@@ -145,3 +169,87 @@ class Consumer:
     @property
     def exit_status(self) -> int | None:
         """The argument of exit(), once consumed."""
+
+@disjoint_base
+class Record:
+    """What all events have: where and when a probe fired, and the data."""
+
+    def __new__(
+        cls,
+        probe: Probe,
+        cpu: int,
+        timestamp: int,
+        values: tuple[Any, ...],
+        text: str | None = None,
+    ) -> Record: ...
+    @property
+    def probe(self) -> Probe:
+        """The probe that fired."""
+
+    @property
+    def cpu(self) -> int:
+        """The CPU it fired on."""
+
+    @property
+    def timestamp(self) -> int:
+        """When, in nanoseconds of the monotonic clock (time.monotonic_ns())."""
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The data, in the order of the program."""
+
+    @property
+    def text(self) -> str | None:
+        """What printf() and the like made; None where the clause has nothing such."""
+
+@final
+class Frame:
+    """Columns of equal length."""
+
+    def __new__(cls, columns: Sequence[tuple[str, str, Sequence[Any]]]) -> Frame: ...
+    def __len__(self) -> int: ...
+    def column(self, name: str, /) -> Column:
+        """A column by its name."""
+
+    def __arrow_c_schema__(self) -> object:
+        """An Arrow schema in a capsule."""
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        """An Arrow schema and a struct array in capsules."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """An Arrow stream in a capsule."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the columns take."""
+
+@final
+class Column:
+    """Values of one kind; numbers offer their memory as a buffer."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: SupportsIndex, /) -> Any: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+
+    def tolist(self) -> list[Any]:
+        """All values as Python objects."""
+
+    def __arrow_c_schema__(self) -> object:
+        """An Arrow schema in a capsule."""
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        """An Arrow schema and array in capsules."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def format(self) -> str:
+        """Its type, as in the Arrow C data interface."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ENGINE: str
         ENGINE_VERSION: str
         Consumer: type[_embedded.Consumer]
+        Frame: type[_embedded.Frame]
 
 
 ENVIRONMENT = "PYDTRACE_ENGINE"

@@ -3,4 +3,7 @@
 
 from ._embedded import ENGINE as ENGINE
 from ._embedded import ENGINE_VERSION as ENGINE_VERSION
+from ._embedded import Column as Column
 from ._embedded import Consumer as Consumer
+from ._embedded import Frame as Frame
+from ._embedded import Record as Record

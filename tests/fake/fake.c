@@ -43,6 +43,7 @@ enum kind { FIRING, ROW, DROP, FAULT };
 
 struct item {
 	enum kind kind;
+	dtrace_epid_t epid;
 	long times;
 	dtrace_probedesc_t probe;
 	dtrace_recdesc_t recs[MAXRECS];
@@ -214,6 +215,7 @@ static struct item *item_new(dtrace_hdl_t *h, enum kind kind)
 	if (!it)
 		return NULL;
 	it->kind = kind;
+	it->epid = (dtrace_epid_t)h->nitems + 1;
 	it->times = 1;
 	h->items[h->nitems++] = it;
 	return it;
@@ -539,7 +541,7 @@ static int print(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *pd,
 static int fire(dtrace_hdl_t *h, struct item *it, FILE *fp, dtrace_consume_probe_f *pf,
 		dtrace_consume_rec_f *rf, void *arg)
 {
-	dtrace_eprobedesc_t e = { .dtepd_epid = 1,
+	dtrace_eprobedesc_t e = { .dtepd_epid = it->epid,
 				  .dtepd_probeid = it->probe.dtpd_id,
 				  .dtepd_size = it->used,
 				  .dtepd_nrecs = it->nrecs,
@@ -549,9 +551,16 @@ static int fire(dtrace_hdl_t *h, struct item *it, FILE *fp, dtrace_consume_probe
 				  .dtpda_pdesc = &it->probe,
 				  .dtpda_data = it->data,
 				  .dtpda_flow = DTRACEFLOW_NONE };
+	int rv;
 
-	if (pf(&pd, arg) == DTRACE_CONSUME_ABORT)
+	rv = pf(&pd, arg);
+	if (rv == DTRACE_CONSUME_ABORT)
 		return set_error(h, 11, "Stopped by a directive");
+	if (rv == DTRACE_CONSUME_NEXT) {
+		for (int i = 0; i < it->nrecs; i++)
+			h->exited |= it->recs[i].dtrd_action == DTRACEACT_EXIT;
+		return 0;
+	}
 	for (int i = 0; i < it->nrecs; i++) {
 		int rc = rf(&pd, &it->recs[i], arg);
 
@@ -678,9 +687,14 @@ static int fake_walk(dtrace_hdl_t *h, dtrace_aggregate_f *f, void *arg)
 					 .dtada_normal = (uint64_t)it->b,
 					 .dtada_size = it->used };
 
-		for (; it->kind == ROW && it->times > 0; it->times--)
-			if (f(&agg, arg) != DTRACE_AGGWALK_REMOVE)
+		for (long n = it->kind == ROW ? it->times : 0; n > 0; n--) {
+			int rc = f(&agg, arg);
+
+			if (rc == DTRACE_AGGWALK_REMOVE)
+				it->times--;
+			else if (rc != DTRACE_AGGWALK_NEXT)
 				return set_error(h, 11, "Stopped by a directive");
+		}
 	}
 	return 0;
 }
