@@ -86,6 +86,31 @@ inline int PR_ISSYS = 0x00001000;
 inline int PR_ORPHAN = 0x00004000;
 inline int PR_IDLE = 0x10000000;
 
+/* Faults, as args[0] of proc:::fault has them. */
+inline int FLTILL = 1;
+inline int FLTPRIV = 2;
+inline int FLTBPT = 3;
+inline int FLTTRACE = 4;
+inline int FLTACCESS = 5;
+inline int FLTBOUNDS = 6;
+inline int FLTIOVF = 7;
+inline int FLTIZDIV = 8;
+inline int FLTFPE = 9;
+inline int FLTSTACK = 10;
+inline int FLTPAGE = 11;
+
+/* Signals by which the kernel tells of faults: ILL 4, TRAP 5, BUS 7, FPE 8, SEGV 11. */
+inline int __isfault[int sig] = sig < 12 && (1 << sig & 0x9b0);
+inline int __fault[int sig, int code] =
+	sig == 4 ? (code == 5 || code == 6 ? FLTPRIV : FLTILL) :
+	sig == 5 ? (code == 2 ? FLTTRACE : FLTBPT) :
+	sig == 7 ? FLTACCESS :
+	sig == 8 ? (code == 1 ? FLTIZDIV : code == 2 ? FLTIOVF : FLTFPE) :
+	(code == 2 ? FLTACCESS : FLTBOUNDS);
+
+/* A task's exit_code as proc:::exit has it: CLD_EXITED, CLD_KILLED, CLD_DUMPED. */
+inline int __exitcode[int code] = !(code & 0x7f) ? 1 : code & 0x80 ? 3 : 2;
+
 /* Bits of a task's __state and exit_state: interruptible 1, uninterruptible 2, stopped 4, traced 8, dead 0x10,
  * zombie 0x20, parked 0x40, new 0x800, idle 0x402; running is 0. */
 translator lwpsinfo_t < struct task_struct *T > {
@@ -100,7 +125,7 @@ translator lwpsinfo_t < struct task_struct *T > {
 	pr_sname = T->exit_state ? 'Z' : T->__state & 0xc ? 'T' : T->__state & 0x800 ? 'I' :
 		T->__state & 0x43 ? 'S' : T->on_cpu ? 'O' : 'R';
 	pr_nice = T->static_prio - 120;
-	pr_syscall = T == curthread ? (short)uregs[15] : 0;
+	pr_syscall = T == __running ? (short)uregs[15] : 0;
 	pr_oldpri = 0;
 	pr_cpu = 0;
 	pr_pri = T->prio;
@@ -141,12 +166,12 @@ translator psinfo_t < struct task_struct *T > {
 	pr_time = T->signal->sum_sched_runtime + T->se.sum_exec_runtime;
 	pr_ctime = T->signal->cutime + T->signal->cstime;
 	pr_fname = stringof(T->group_leader->comm);
-	pr_psargs = T->mm && T->mm == curthread->mm ? substr(execargs, 0, 79) :
+	pr_psargs = T->mm && T->mm == __running->mm ? substr(execargs, 0, 79) :
 		stringof(T->group_leader->comm);
 	pr_wstat = T->exit_code;
-	pr_argc = T->mm && T->mm == curthread->mm ? *(int *)copyin(T->mm->start_stack, 4) : 0;
+	pr_argc = T->mm && T->mm == __running->mm ? *(int *)copyin(T->mm->start_stack, 4) : 0;
 	pr_argv = T->mm ? T->mm->start_stack + 8 : 0;
-	pr_envp = T->mm && T->mm == curthread->mm ?
+	pr_envp = T->mm && T->mm == __running->mm ?
 		T->mm->start_stack + 16 + 8 * *(int *)copyin(T->mm->start_stack, 4) : 0;
 	pr_dmodel = T->mm && T->mm->task_size < 0x100000000 ? PR_MODEL_ILP32 : PR_MODEL_LP64;
 	pr_taskid = 0;

@@ -49,3 +49,12 @@ inline int R_UESP = R_RSP;
 inline int R_EIP = R_RIP;
 inline int R_EFL = R_RFL;
 inline int R_TRAPNO = R_ERR;
+
+/* Of a system call: its number, its arguments, numbers that the providers look for. */
+inline long __sysnr[struct pt_regs *R] = R->orig_ax;
+inline uint64_t __sysarg[struct pt_regs *R, int n] = n == 0 ? R->di : n == 1 ? R->si : n == 2 ? R->dx :
+	n == 3 ? R->r10 : n == 4 ? R->r8 : R->r9;
+inline long __NR_sched_yield = 24;
+inline long __NR_execve = 59;
+inline long __NR_rt_sigtimedwait = 128;
+inline long __NR_execveat = 322;

@@ -110,6 +110,34 @@ vreg g_pid_tgid(struct gen *g)
 	return e_call0(g, BPF_FUNC_get_current_pid_tgid);
 }
 
+static const struct dt_node *other_thread(const struct gen *g)
+{
+	return g->errinfo ? NULL : g->clause->task;
+}
+
+vreg g_thread_btf(struct gen *g)
+{
+	const struct dt_node *task = other_thread(g);
+
+	return task ? g_raw_arg(g, (u32)task->val) : g_current_task_btf(g);
+}
+
+vreg g_thread(struct gen *g)
+{
+	return other_thread(g) ? e_launder(g, g_thread_btf(g)) : e_call0(g, BPF_FUNC_get_current_task);
+}
+
+vreg g_thread_id(struct gen *g)
+{
+	const struct dt_node *task = other_thread(g);
+
+	if (!task)
+		return e_zext32(g, g_pid_tgid(g));
+	u32 off = g_kernel_offset(g, task->loc, "struct task_struct", "pid");
+
+	return g_read_kernel(g, (struct mem){ g_thread(g), off }, 4);
+}
+
 vreg g_tgid(struct gen *g)
 {
 	return e_alui(g, IR_SHR, g_pid_tgid(g), 32);
@@ -247,6 +275,7 @@ static vreg (*const builtin_gens[DT_B_N])(struct gen *g, const struct dt_node *n
 	[DT_B_WALLTIMESTAMP] = gen_walltime,
 	[DT_B_ERRNO] = gen_errno,
 	[DT_B_CURTHREAD] = gen_curthread,
+	[DT_B_RUNNING] = gen_curthread,
 	[DT_B_ID] = gen_id,
 	[DT_B_EPID] = gen_epid,
 	[DT_B_CALLER] = g_caller,

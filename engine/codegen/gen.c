@@ -648,6 +648,19 @@ static void collect_wanted(struct gen *g, struct at_set *s)
 			*dt_vec_push(g->arena, &s->probes) = by_key[k];
 }
 
+/* Of one event the probes fire one after the other, each with all of its clauses. */
+static void sort_by_probe(struct at_set *s)
+{
+	for (u32 c = 1; c < s->clauses.n; c++) {
+		struct at_clause ac = s->clauses.v[c];
+		u32 k = c;
+
+		for (; k && s->clauses.v[k - 1].probes.v[0]->id > ac.probes.v[0]->id; k--)
+			s->clauses.v[k] = s->clauses.v[k - 1];
+		s->clauses.v[k] = ac;
+	}
+}
+
 static void collect_sets(struct gen *g)
 {
 	u32 nattaches = g->env->probes->attaches.n + 1;
@@ -667,6 +680,8 @@ static void collect_sets(struct gen *g)
 	for (u32 k = 0; k < g->sets.n; k++) {
 		struct at_set *s = &g->sets.v[k];
 
+		if (s->at->several)
+			sort_by_probe(s);
 		collect_wanted(g, s);
 		layout_tables(g, s);
 		if (s->kind == DT_AT_ERROR)

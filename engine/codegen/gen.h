@@ -285,6 +285,11 @@ vreg g_norm(struct gen *g, vreg v, u32 size, bool is_signed);
 vreg g_arith(struct gen *g, enum dt_nop op, const struct dt_type *t, vreg a, vreg b,
 	     struct dt_loc loc);
 vreg g_current_task_btf(struct gen *g);
+/* The thread that self-> belongs to: the running one, unless the probe is about another.  As the verifier's pointer, as
+ * a number, and its id. */
+vreg g_thread_btf(struct gen *g);
+vreg g_thread(struct gen *g);
+vreg g_thread_id(struct gen *g);
 vreg g_pid_tgid(struct gen *g);
 vreg g_tgid(struct gen *g);
 bool node_uses(const struct dt_node *n, bool (*test)(const struct dt_node *));

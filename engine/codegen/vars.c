@@ -182,7 +182,7 @@ static bool is_raw_arg(const struct dt_node *n)
 
 static vreg self_get(struct gen *g, bool create)
 {
-	vreg task = g_current_task_btf(g);
+	vreg task = g_thread_btf(g);
 
 	return e_call(g, BPF_FUNC_task_storage_get, a_map(g->map_self), a_reg(task), a_imm(0),
 		      a_imm(create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0));
@@ -295,8 +295,8 @@ static struct mem assoc_key(struct gen *g, const struct dt_node *n)
 		at = mem_add(at, 8);
 	}
 	if (v->scope == DT_SELF) {
-		e_st(g, at, 8, e_call0(g, BPF_FUNC_get_current_task));
-		e_st(g, mem_add(at, 8), 8, e_zext32(g, g_pid_tgid(g)));
+		e_st(g, at, 8, g_thread(g));
+		e_st(g, mem_add(at, 8), 8, g_thread_id(g));
 		at = mem_add(at, SELF_KEY_PREFIX);
 	}
 	for (u32 k = 0; k < v->nkeys; k++) {

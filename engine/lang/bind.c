@@ -259,15 +259,22 @@ void dt_bind_clause(struct dt_compile *c, struct dt_clause *cl)
 
 /* ---- args[] -------------------------------------------------------------------------------- */
 
-static bool same_args(const struct dt_probe_args *a, const struct dt_probe_args *b)
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* What clauses see of them is the same.  Probes of one kind must have them in the same place, too. */
+static bool same_args(const struct dt_probe_args *a, const struct dt_probe_args *b, bool one_kind)
 {
 	int i;
 
 	if (a->argc != b->argc)
 		return false;
 	for (i = 0; i < a->argc; i++)
-		if (a->from[i] != b->from[i] || a->userland[i] != b->userland[i] ||
-		    strcmp(a->type[i], b->type[i]) != 0)
+		if (a->userland[i] != b->userland[i] || !same_text(a->type[i], b->type[i]) ||
+		    (one_kind &&
+		     (a->from[i] != b->from[i] || !same_text(a->native[i], b->native[i]))))
 			return false;
 	return true;
 }
@@ -275,27 +282,29 @@ static bool same_args(const struct dt_probe_args *a, const struct dt_probe_args 
 static bool ask_args(struct dt_compile *c, struct dt_loc loc)
 {
 	const struct dt_clause *cl = c->clause;
-	struct dt_probe_args other;
+	struct dt_probe_args first, other;
 	u32 i;
 
-	for (i = 0; cl && i < cl->probes.n; i++) {
+	for (i = 0; cl && i < cl->nmatched; i++) {
+		const struct dt_probe *p = cl->matched[i], *p0 = cl->matched[0];
+
 		memset(&other, 0, sizeof(other));
-		if (dt_probe_args(c->env->probes, cl->probes.v[i], &other) || !other.argc) {
+		if (dt_probe_args(c->env->probes, p, &other) || !other.argc) {
 			dt_err(c, D_ARGS_NONE, loc,
 			       "args[ ] may not be referenced because %s:%s:%s:%s has no arguments of known types",
-			       cl->probes.v[i]->provider, cl->probes.v[i]->mod,
-			       cl->probes.v[i]->func, cl->probes.v[i]->name);
+			       p->provider, p->mod, p->func, p->name);
 			return false;
 		}
-		if (i == 0) {
-			c->args = other;
-		} else if (!same_args(&c->args, &other)) {
+		if (i == 0)
+			first = other;
+		if (!same_args(&first, &other, p->derived == p0->derived)) {
 			dt_err(c, D_ARGS_MULTI, loc,
 			       "args[ ] may not be referenced because the probe description matches probes with different arguments: %s:%s and %s:%s",
-			       cl->probes.v[0]->func, cl->probes.v[0]->name, cl->probes.v[i]->func,
-			       cl->probes.v[i]->name);
+			       p0->func, p0->name, p->func, p->name);
 			return false;
 		}
+		if (p == cl->probes.v[0])
+			c->args = other;
 	}
 	if (i)
 		return true;

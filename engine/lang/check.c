@@ -1032,15 +1032,38 @@ static void check_pred(struct dt_compile *c, struct dt_clause *cl)
 
 static void check_clause(struct dt_compile *c, struct dt_clause *cl)
 {
+	u32 before = c->p->diags.list.n;
+
 	c->clause = cl;
 	c->args_state = 0;
 	c->did = (struct dt_did){ 0 };
-	dt_bind_clause(c, cl);
 	if (cl->pred)
 		check_pred(c, cl);
 	check_stmts(c, cl->stmts);
+	if (c->p->diags.list.n == before)
+		dt_guard_clause(c, cl);
 	cl->has_args_typed = c->args_state > 0;
 	c->clause = NULL;
+}
+
+/* The clause of an item, and the copies of it that its probes ask for; the last of these items. */
+static struct dt_item *check_copies(struct dt_compile *c, struct dt_item *it)
+{
+	u32 before = c->p->diags.list.n, nrecs, naggs, n;
+
+	dt_bind_clause(c, it->clause);
+	n = dt_split_clause(c, it);
+	check_clause(c, it->clause);
+	nrecs = c->p->nrecs;
+	naggs = c->p->naggs;
+	while (--n) {
+		it = it->next;
+		if (c->p->diags.list.n == before)
+			check_clause(c, it->clause);
+	}
+	c->p->nrecs = nrecs;
+	c->p->naggs = naggs;
+	return it;
 }
 
 /* ---- declared variables -------------------------------------------------------------------- */
@@ -1087,10 +1110,11 @@ void dt_check(struct dt_compile *c)
 	struct dt_item *it;
 
 	c->depth = 0;
+	c->p->clauses.n = 0;
 	for (it = c->items; it; it = it->next) {
 		c->inline_limit = UINT32_MAX;
 		switch (it->kind) {
-		case I_CLAUSE: check_clause(c, it->clause); break;
+		case I_CLAUSE: it = check_copies(c, it); break;
 		case I_VAR: check_var_decl(c, it); break;
 		case I_INLINE:
 			if (!c->p->library)
@@ -1100,5 +1124,8 @@ void dt_check(struct dt_compile *c)
 		case I_PROVIDER: break;
 		}
 	}
+	for (it = c->items; it; it = it->next)
+		if (it->kind == I_CLAUSE)
+			*dt_vec_push(c->a, &c->p->clauses) = it->clause;
 	dt_pragmas_check(c);
 }

@@ -254,6 +254,8 @@ struct dt_node *dt_check_call(struct dt_compile *c, struct dt_node *n, bool key)
 
 	if (n->checked)
 		return n;
+	if (!dt_derived_call(c, n))
+		return dt_poison(c, n);
 	if (subr)
 		return check_subr(c, n, subr);
 	if (!act)
@@ -468,6 +470,8 @@ void dt_check_act(struct dt_compile *c, struct dt_stmt *s, const struct dt_actio
 		act->flags & DT_AF_KEY ? act_key : act_plain;
 	size_t i;
 
+	if (!dt_derived_call(c, s->expr))
+		return;
 	s->kind = S_ACT;
 	s->act = act;
 	s->args = s->expr->args;

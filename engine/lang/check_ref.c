@@ -102,12 +102,16 @@ static struct dt_node *check_builtin(struct dt_compile *c, struct dt_node *n,
 				     const struct dt_builtin *b, u64 argn)
 {
 	struct dt_type *t;
+	struct dt_node *e;
 
 	if (b->flags & DT_BF_ARRAY)
 		return scoped_err(c, n, D_ARR_BADREF, "%s[ ] is an array: it needs an index",
 				  b->name);
 	if (b->flags & DT_BF_PENDING && !c->env->allow_pending)
 		return scoped_err(c, n, D_VAR_UNSUP, "variable %s is not supported yet", b->name);
+	e = dt_derived_builtin(c, n, b, argn);
+	if (e)
+		return e;
 	t = dt_type_text(c, b->type);
 	if (!t)
 		return scoped_err(c, n, D_UNKNOWN, "the type of %s is not known", b->name);
@@ -209,6 +213,7 @@ static bool check_args(struct dt_compile *c, struct dt_node *n)
 static struct dt_node *check_probe_arg(struct dt_compile *c, struct dt_node *n)
 {
 	struct dt_node *i = n->args[0];
+	const char *native;
 	struct dt_type *t;
 	s64 at;
 
@@ -224,22 +229,28 @@ static struct dt_node *check_probe_arg(struct dt_compile *c, struct dt_node *n)
 		       (long long)at, c->args.argc, c->args.argc == 1 ? "" : "s");
 		return dt_poison(c, n);
 	}
-	t = c->args.known[at] ? c->args.known[at] : dt_type_text(c, c->args.type[at]);
+	if (c->clause->derived)
+		return dt_derived_arg(c, (u32)at, n->loc);
+	native = c->args.native[at] ? c->args.native[at] : c->args.type[at];
+	t = c->args.known[at] ? c->args.known[at] : dt_type_text(c, native);
 	if (!t)
 		return scoped_err(c, n, D_ARGS_TYPE,
-				  "failed to resolve the type of the argument: %s", c->args.type[at]);
+				  "failed to resolve the type of the argument: %s", native);
 	if (c->args.userland[at] && dt_type_is_pointer(t))
 		t = dt_type_pointer(c->ts, dt_userland(c, dt_type_resolve(t)->ref));
 	n->op = N_ARG;
 	n->val = (u64)c->args.from[at];
 	n->l = NULL;
 	n->nargs = 0;
-	return typed(n, t);
+	typed(n, t);
+	return c->args.native[at] ? dt_translated(c, n, c->args.type[at]) : n;
 }
 
 static struct dt_node *check_builtin_array(struct dt_compile *c, struct dt_node *n,
 					   const struct dt_builtin *b)
 {
+	struct dt_node *other;
+
 	if (n->nargs != 1)
 		return scoped_err(c, n, D_PROTO_LEN, "%s[ ] takes one index", b->name);
 	if (!check_args(c, n))
@@ -253,6 +264,9 @@ static struct dt_node *check_builtin_array(struct dt_compile *c, struct dt_node 
 		return scoped_err(c, n, D_REGS_IDX, "index out of range for %s[ ]", b->name);
 	if (b->flags & DT_BF_PENDING && !c->env->allow_pending)
 		return scoped_err(c, n, D_VAR_UNSUP, "variable %s[ ] is not supported yet", b->name);
+	other = dt_derived_builtin(c, n, b, 0);
+	if (other)
+		return other;
 	n->op = N_BUILTIN;
 	n->builtin = b;
 	n->l = dt_cast(c, n->args[0], dt_basic(c, DT_T_INT64));

@@ -393,6 +393,22 @@ struct dt_var *dt_temp_var(struct dt_compile *c, struct dt_type *type);
 struct dt_node *dt_var_node(struct dt_compile *c, struct dt_var *v, struct dt_loc loc);
 struct dt_node *dt_int_node(struct dt_compile *c, u64 val, struct dt_type *type, struct dt_loc loc);
 
+/* ---- derive.c: clauses of derived probes ----------------------------------------------------- */
+/* The bound clause of an item becomes as many as it matches kinds of probes, in items that follow; how many. */
+u32 dt_split_clause(struct dt_compile *c, struct dt_item *it);
+/* The condition that makes the event the probe, in front of the checked predicate. */
+void dt_guard_clause(struct dt_compile *c, struct dt_clause *cl);
+/* D text of the clause's row, checked; poison (reported). */
+struct dt_node *dt_derived_expr(struct dt_compile *c, const char *text, struct dt_loc loc);
+struct dt_node *dt_derived_arg(struct dt_compile *c, u32 i, struct dt_loc loc); /* args[i] */
+/* value as args[n] of type `type`, to which it is translated. */
+struct dt_node *dt_translated(struct dt_compile *c, struct dt_node *value, const char *type);
+/* What a built-in variable is in a clause of a derived probe; NULL: the same as everywhere. */
+struct dt_node *dt_derived_builtin(struct dt_compile *c, struct dt_node *n, const struct dt_builtin *b,
+				   u64 argn);
+/* May the function be called?  False (reported): not in this probe. */
+bool dt_derived_call(struct dt_compile *c, const struct dt_node *n);
+
 /* ---- check_ref.c: names, members, elements ------------------------------------------------- */
 struct dt_node *dt_check_ident(struct dt_compile *c, struct dt_node *n);
 struct dt_node *dt_check_member(struct dt_compile *c, struct dt_node *n);

@@ -74,14 +74,30 @@ static struct dt_type *unknown_text(struct dt_compile *c, const char *text)
 	return t;
 }
 
+/* "struct x *" of what the program itself declares. */
+static struct dt_type *declared_text(struct dt_compile *c, const char *text)
+{
+	size_t stars = 0, n = strlen(text);
+	struct dt_type *t;
+	const char *base;
+
+	for (; n && (text[n - 1] == '*' || text[n - 1] == ' '); n--)
+		stars += text[n - 1] == '*';
+	base = dt_arena_strndup(c->a, text, n);
+	t = dt_htab_get(strchr(base, ' ') ? &c->names.tags : &c->names.typedefs, base);
+	for (; t && stars; stars--)
+		t = dt_type_pointer(c->ts, t);
+	return t;
+}
+
 struct dt_type *dt_type_text(struct dt_compile *c, const char *text)
 {
-	struct dt_type *t;
+	struct dt_type *t = declared_text(c, text);
 
+	if (t)
+		return t;
 	dt_lib_need(c, dt_arena_strndup(c->a, text, strcspn(text, " *")));
 	t = dt_find_tag(c, text);
-	if (!t && !strchr(text, ' '))
-		t = dt_htab_get(&c->names.typedefs, text);
 	return t ? t : unknown_text(c, text);
 }
 

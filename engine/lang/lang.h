@@ -245,6 +245,12 @@ struct dt_clause {
 	struct dt_node *pred; /* NULL: none */
 	struct dt_stmt *stmts;
 	DT_VEC(struct dt_probe *) probes; /* matched, each once, in id order */
+	/* what the description as a whole matches, and which of it this clause is for: copies of a clause that matches
+	 * probes of several kinds stand for one each */
+	struct dt_probe **matched;
+	u32 nmatched;
+	const struct dt_derived *derived; /* of all probes; NULL: events as they are */
+	struct dt_node *task;             /* N_ARG: the thread that the probe is about; NULL: the running one */
 	bool has_args_typed;
 	u32 index; /* in the handle, program order; epid is index + 1 */
 };

@@ -51,7 +51,29 @@ struct dt_attach {
 	u64 period_ns;
 	bool all_cpus;
 	u32 nkeys; /* keys are below this; 1 when the attach point has one probe */
+	bool several; /* one event may be several probes, one after the other in the order of their ids */
 	u32 index; /* in dt_probes.attaches */
+};
+
+#define DT_MAXARGS 10
+
+/* A derived probe: what an event of the kernel means.  Texts are D, checked where a clause uses them; they speak of the
+ * event's arguments by the names that `params` gives them. */
+struct dt_derived_arg {
+	const char *type;   /* what args[n] is: "psinfo_t *" */
+	const char *native; /* argn: a C type; NULL: `type`, nothing is translated */
+	const char *expr;   /* argn: its value */
+	const char *value;  /* args[n], when that is not argn translated: a string, say */
+};
+struct dt_derived {
+	const char *prov, *func, *name;
+	enum dt_attach_kind kind;
+	const char *target;
+	const char *params[DT_MAXARGS]; /* C declarations: "struct task_struct *prev"; NULL ends them */
+	const char *task;               /* the thread that it is about, when that is not the running one */
+	const char *when;               /* the event is this probe; NULL: always */
+	struct dt_derived_arg args[DT_MAXARGS];
+	const char *needs; /* "struct x" or "struct x:member": kernels without it do not have this probe */
 };
 
 struct dt_probe {
@@ -61,6 +83,7 @@ struct dt_probe {
 	struct dt_attach *at;
 	u32 key;
 	const void *priv;       /* the provider's */
+	const struct dt_derived *derived; /* NULL: the event itself */
 	struct dt_probe *chain; /* the registry's */
 };
 
@@ -70,13 +93,13 @@ struct dt_pdesc {
 	const char *prov, *mod, *func, *name;
 };
 
-#define DT_MAXARGS 10
 struct dt_probe_args {
 	int argc;
 	const char *type[DT_MAXARGS]; /* C type text ("struct pt_regs *", "int"), what args[n] is */
 	bool userland[DT_MAXARGS];    /* a pointer into the traced process */
 	int from[DT_MAXARGS];         /* args[n] comes from raw argument from[n] */
 	struct dt_type *known[DT_MAXARGS]; /* NULL: what type[] names; else that type, which need have no name */
+	const char *native[DT_MAXARGS]; /* not NULL: C type of that raw argument, which is translated to `type` */
 };
 
 struct dt_provider {
@@ -91,6 +114,7 @@ struct dt_provider {
 	/* Typed arguments of a probe: 0, or -1 when they are not known. */
 	int (*args)(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out);
 	bool (*accepts)(const struct dt_provider *self, const char *prov_glob); /* NULL: glob on name */
+	const struct dt_derived *rows; /* of a provider of derived probes; ends with a row without name */
 };
 
 /* Where providers find out what there is to probe: files of the running kernel, or a test's stand-in.  Each may be
@@ -127,6 +151,7 @@ struct dt_probes {
 extern const struct dt_provider *const dt_providers[]; /* NULL terminated: the table of providers */
 extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile,
 	dt_provider_sdt, dt_provider_rawtp;
+extern const struct dt_provider dt_provider_proc, dt_provider_sched;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);
 void dt_probes_fini(struct dt_probes *ps);

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * derive.c - clauses of derived probes: what the program says about proc:::exit becomes a clause about the kernel's
+ * event, with a condition in front and D expressions for its arguments (probe.h: struct dt_derived).
+ *
+ * A clause whose descriptions match several kinds of probes is made once for each: a copy of its tree as it was parsed,
+ * checked with that kind's arguments.  All copies say the same, so the first one that is wrong is the only one reported.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "lang/compile.h"
+
+/* ---- D text of a table ---------------------------------------------------------------------- */
+
+static struct dt_node *parse_text(struct dt_compile *c, const char *text)
+{
+	struct dt_source *src = dt_arena_new(c->a, struct dt_source);
+	struct dt_lexer was = c->lx;
+	struct dt_loc last = c->last;
+	u32 nlook = c->nlook, depth = c->depth;
+	struct dt_node *n;
+
+	src->text = text;
+	src->len = strlen(text);
+	c->lx = (struct dt_lexer){ .src = src, .text = text, .len = (u32)src->len, .line = 1 };
+	c->nlook = c->depth = 0;
+	n = dt_parse_expr(c);
+	if (n && !dt_expect(c, T_EOF))
+		n = NULL;
+	c->lx = was;
+	c->last = last;
+	c->nlook = nlook;
+	c->depth = depth;
+	return n;
+}
+
+/* "struct task_struct *prev": where the name starts. */
+static const char *name_of(const char *decl)
+{
+	const char *s = decl + strlen(decl);
+
+	while (s > decl && (isalnum((unsigned char)s[-1]) || s[-1] == '_'))
+		s--;
+	return s;
+}
+
+static const char *type_of(struct dt_compile *c, const char *decl)
+{
+	size_t n = (size_t)(name_of(decl) - decl);
+
+	while (n && decl[n - 1] == ' ')
+		n--;
+	return dt_arena_strndup(c->a, decl, n);
+}
+
+/* The event's argument i. */
+static struct dt_node *param(struct dt_compile *c, const char *decl, u32 i, struct dt_loc loc)
+{
+	struct dt_node *n = dt_node_new(c, N_ARG, loc);
+
+	n->val = i;
+	n->type = dt_type_text(c, type_of(c, decl));
+	n->checked = true;
+	if (n->type)
+		return n;
+	dt_err(c, D_ARGS_TYPE, loc, "failed to resolve the type of the argument: %s", decl);
+	return dt_poison(c, n);
+}
+
+struct dt_node *dt_derived_expr(struct dt_compile *c, const char *text, struct dt_loc loc)
+{
+	const struct dt_derived *row = c->clause->derived;
+	struct dt_subst s[DT_MAXARGS];
+	struct dt_node *n = parse_text(c, text);
+	u32 ns = 0, limit = c->inline_limit;
+
+	if (!n)
+		return dt_poison(c, dt_node_new(c, N_POISON, loc));
+	for (; ns < DT_MAXARGS && row->params[ns]; ns++) {
+		s[ns].name = name_of(row->params[ns]);
+		s[ns].by = param(c, row->params[ns], ns, loc);
+	}
+	c->inline_limit = UINT32_MAX;
+	c->expanding++;
+	n = dt_check_expr(c, dt_clone(c, n, s, ns, &loc));
+	c->expanding--;
+	c->inline_limit = limit;
+	return n;
+}
+
+/* ---- arguments ------------------------------------------------------------------------------ */
+
+static struct dt_node *typed_value(struct dt_compile *c, const char *text, const char *type,
+				   struct dt_loc loc)
+{
+	struct dt_node *n = dt_derived_expr(c, text, loc);
+	struct dt_type *t = dt_type_text(c, type);
+
+	if (dt_is_poison(n))
+		return n;
+	if (!t) {
+		dt_err(c, D_ARGS_TYPE, loc, "failed to resolve the type of the argument: %s", type);
+		return dt_poison(c, n);
+	}
+	return dt_type_is_string(t) ? dt_to_string(c, n) : dt_cast(c, n, t);
+}
+
+struct dt_node *dt_translated(struct dt_compile *c, struct dt_node *value, const char *type)
+{
+	struct dt_node *x = dt_node_new(c, N_XLATE, value->loc);
+
+	if (dt_is_poison(value))
+		return value;
+	x->dtype = dt_type_text(c, type);
+	if (!x->dtype) {
+		dt_err(c, D_ARGS_TYPE, value->loc, "failed to resolve the type of the argument: %s", type);
+		return dt_poison(c, x);
+	}
+	x->l = value;
+	x->type = dt_basic(c, DT_T_DYN);
+	x->checked = true;
+	return x;
+}
+
+struct dt_node *dt_derived_arg(struct dt_compile *c, u32 i, struct dt_loc loc)
+{
+	const struct dt_derived_arg *a = &c->clause->derived->args[i];
+
+	if (a->value || !a->native)
+		return typed_value(c, a->value ? a->value : a->expr, a->type, loc);
+	return dt_translated(c, typed_value(c, a->expr, a->native, loc), a->type);
+}
+
+/* argN; NULL: the probe has no such argument, or one that is no number. */
+static struct dt_node *derived_raw(struct dt_compile *c, u32 i, struct dt_loc loc)
+{
+	const struct dt_derived_arg *a = &c->clause->derived->args[i];
+	struct dt_node *n;
+
+	if (i >= DT_MAXARGS || !a->expr)
+		return NULL;
+	n = typed_value(c, a->expr, a->native ? a->native : a->type, loc);
+	if (dt_is_poison(n) || dt_type_is_scalar(n->type))
+		return dt_cast(c, n, dt_basic(c, DT_T_INT64));
+	return NULL;
+}
+
+/* ---- another thread than the running one ------------------------------------------------------ */
+
+/* What built-in variables say about the thread that the probe is about; no text: that cannot be known, since
+ * its memory and registers are those of a thread that is not running. */
+static const struct {
+	int id;
+	const char *text;
+} of_task[] = {
+	{ DT_B_CGROUP, NULL },
+	{ DT_B_ERRNO, NULL },
+	{ DT_B_EXECARGS,
+	  "curthread->mm && curthread->mm == __running->mm ? execargs : stringof(curthread->comm)" },
+	{ DT_B_EXECNAME, "stringof(curthread->comm)" },
+	{ DT_B_GID, "curthread->cred->gid.val" },
+	{ DT_B_PID, "curthread->tgid" },
+	{ DT_B_PPID, "curthread->real_parent->tgid" },
+	{ DT_B_THREADNAME, "stringof(curthread->comm)" },
+	{ DT_B_TID, "curthread->pid" },
+	{ DT_B_UCALLER, NULL },
+	{ DT_B_UID, "curthread->cred->uid.val" },
+	{ DT_B_UREGS, NULL },
+	{ DT_B_USTACKDEPTH, NULL },
+};
+
+static struct dt_node *not_of_task(struct dt_compile *c, struct dt_node *n, const char *name)
+{
+	const struct dt_derived *row = c->clause->derived;
+
+	dt_err(c, D_VAR_UNSUP, n->loc,
+	       "%s is not available in %s:::%s: the thread that it is about is not running yet", name,
+	       row->prov, row->name);
+	return dt_poison(c, n);
+}
+
+struct dt_node *dt_derived_builtin(struct dt_compile *c, struct dt_node *n, const struct dt_builtin *b,
+				   u64 argn)
+{
+	const struct dt_derived *row = c->clause ? c->clause->derived : NULL;
+	struct dt_type *t = dt_type_text(c, b->type);
+	struct dt_node *e;
+	size_t i;
+
+	if (!row)
+		return NULL;
+	if (b->id == DT_B_ARG) {
+		e = derived_raw(c, (u32)argn, n->loc);
+		return e ? e : dt_int_node(c, 0, t, n->loc);
+	}
+	if (!row->task)
+		return NULL;
+	if (b->id == DT_B_CURTHREAD)
+		return dt_derived_expr(c, row->task, n->loc);
+	for (i = 0; i < DT_NELEM(of_task); i++) {
+		if (of_task[i].id != b->id)
+			continue;
+		if (of_task[i].text && (b->id != DT_B_EXECARGS || !c->expanding)) {
+			e = dt_derived_expr(c, of_task[i].text, n->loc);
+			dt_convert(c, &e, t);
+			return e;
+		}
+		/* libraries look at the running thread's memory when it is the same as the other's */
+		return c->expanding ? NULL : not_of_task(c, n, b->name);
+	}
+	return NULL;
+}
+
+bool dt_derived_call(struct dt_compile *c, const struct dt_node *n)
+{
+	static const char *const of_running[] = { "copyin", "copyinstr", "copyinto", "getf", "jstack", "ustack" };
+	const struct dt_derived *row = c->clause ? c->clause->derived : NULL;
+	size_t i;
+
+	for (i = 0; row && row->task && !c->expanding && i < DT_NELEM(of_running); i++)
+		if (strcmp(of_running[i], n->str) == 0) {
+			dt_err(c, D_VAR_UNSUP, n->loc,
+			       "%s( ) is not available in %s:::%s: the thread that it is about is not running yet",
+			       n->str, row->prov, row->name);
+			return false;
+		}
+	return true;
+}
+
+/* ---- copies ----------------------------------------------------------------------------------- */
+
+static struct dt_stmt *clone_stmts(struct dt_compile *c, const struct dt_stmt *s)
+{
+	struct dt_stmt *first = NULL, **tail = &first;
+
+	for (; s; s = s->next) {
+		struct dt_stmt *copy = dt_arena_new(c->a, struct dt_stmt);
+
+		*copy = *s;
+		copy->next = NULL;
+		copy->expr = s->expr ? dt_clone(c, s->expr, NULL, 0, NULL) : NULL;
+		copy->then_ = clone_stmts(c, s->then_);
+		copy->else_ = clone_stmts(c, s->else_);
+		*tail = copy;
+		tail = &copy->next;
+	}
+	return first;
+}
+
+/* A copy for the probes of one kind, put behind `after`. */
+static struct dt_item *add_copy(struct dt_compile *c, struct dt_item *after, const struct dt_clause *cl)
+{
+	struct dt_item *it = dt_arena_new(c->a, struct dt_item);
+
+	it->kind = I_CLAUSE;
+	it->clause = dt_arena_new(c->a, struct dt_clause);
+	*it->clause = *cl;
+	it->clause->pred = cl->pred ? dt_clone(c, cl->pred, NULL, 0, NULL) : NULL;
+	it->clause->stmts = clone_stmts(c, cl->stmts);
+	it->next = after->next;
+	after->next = it;
+	return it;
+}
+
+static void take(struct dt_compile *c, struct dt_clause *cl, const struct dt_derived *row)
+{
+	u32 i;
+
+	cl->derived = row;
+	memset(&cl->probes, 0, sizeof(cl->probes));
+	for (i = 0; i < cl->nmatched; i++)
+		if (cl->matched[i]->derived == row)
+			*dt_vec_push(c->a, &cl->probes) = cl->matched[i];
+}
+
+static bool seen_before(const struct dt_clause *cl, u32 i)
+{
+	u32 j;
+
+	for (j = 0; j < i; j++)
+		if (cl->matched[j]->derived == cl->matched[i]->derived)
+			return true;
+	return false;
+}
+
+u32 dt_split_clause(struct dt_compile *c, struct dt_item *it)
+{
+	struct dt_clause *cl = it->clause, whole;
+	struct dt_item *last = it;
+	u32 i, n = 1;
+
+	cl->matched = cl->probes.v;
+	cl->nmatched = cl->probes.n;
+	if (!cl->nmatched)
+		return 1;
+	whole = *cl;
+	for (i = 1; i < whole.nmatched; i++) {
+		if (seen_before(&whole, i))
+			continue;
+		last = add_copy(c, last, &whole);
+		take(c, last->clause, whole.matched[i]->derived);
+		n++;
+	}
+	take(c, cl, whole.matched[0]->derived);
+	return n;
+}
+
+/* The event is the probe that the clause wants. */
+void dt_guard_clause(struct dt_compile *c, struct dt_clause *cl)
+{
+	const struct dt_derived *row = cl->derived;
+	struct dt_node *guard, *both;
+
+	if (!row)
+		return;
+	if (row->task)
+		cl->task = dt_derived_expr(c, row->task, cl->loc);
+	if (!row->when)
+		return;
+	guard = dt_derived_expr(c, row->when, cl->loc);
+	if (cl->pred && !dt_is_poison(guard)) {
+		both = dt_node_new(c, N_LAND, cl->pred->loc);
+		both->l = guard;
+		both->r = cl->pred;
+		both->type = dt_basic(c, DT_T_INT);
+		both->checked = true;
+		guard = both;
+	}
+	cl->pred = guard;
+}

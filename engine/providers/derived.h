@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * derived.h - rows of derived probes, put short.
+ */
+#ifndef DT_DERIVED_H
+#define DT_DERIVED_H
+
+#include "probe/probe.h"
+
+int dt_derived_provide(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d);
+int dt_derived_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out);
+
+#define DT_DERIVED_PROVIDER(ident, text, table) \
+	const struct dt_provider dt_provider_##ident = { \
+		.name = text, \
+		.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_COMMON }, \
+		.provide = dt_derived_provide, \
+		.args = dt_derived_args, \
+		.rows = table, \
+	}
+
+/* The event: a tracepoint and the names of its arguments. */
+#define TP(tracepoint, ...) .kind = DT_AT_RAW_TP, .target = tracepoint, .params = { __VA_ARGS__ }
+
+/* args[n] that say which thread and process: from an expression of type struct task_struct *. */
+#define LWP(expr) { "lwpsinfo_t *", "struct task_struct *", expr, NULL }
+#define PROC(expr) { "psinfo_t *", "struct task_struct *", expr, NULL }
+#define CPUINFO(expr) { "cpuinfo_t *", "int", expr, NULL }
+#define VALUE(type, expr) { type, NULL, expr, NULL }
+
+#endif
