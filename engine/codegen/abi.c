@@ -121,6 +121,10 @@ static const struct abi abis[] = {
 	[DT_ABI_RAW_TP] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
 			    .machinery = 1,
 			    .arg = raw_tp_arg },
+	[DT_ABI_TP_BTF] = { .prog_type = BPF_PROG_TYPE_TRACING,
+			    .machinery = 1,
+			    .typed = true,
+			    .arg = raw_tp_arg },
 	[DT_ABI_PROFILE] = { .prog_type = BPF_PROG_TYPE_PERF_EVENT, .arg = profile_arg },
 };
 

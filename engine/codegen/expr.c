@@ -657,7 +657,11 @@ static vreg gen_int(struct gen *g, const struct dt_node *n)
 /* A narrow argument occupies a full register of the probe; what is above its width is not ours. */
 static vreg gen_typed_arg(struct gen *g, const struct dt_node *n)
 {
-	return norm_to(g, g_raw_arg(g, (u32)n->val), n->type);
+	vreg v = g_raw_arg(g, (u32)n->val);
+
+	if (!g->errinfo && g_abi(g)->typed && dt_type_is_pointer(n->type))
+		return e_launder(g, v);
+	return norm_to(g, v, n->type);
 }
 
 static vreg gen_cast(struct gen *g, const struct dt_node *n)

@@ -548,7 +548,7 @@ static bool are_alike(const struct dt_attach *a, const struct dt_attach *b)
 
 static bool may_share(const struct gen *g, const struct dt_attach *at)
 {
-	return at->nkeys <= 1 && (g->opts->cookies & (1u << at->kind));
+	return at->nkeys <= 1 && !at->several && (g->opts->cookies & (1u << at->kind));
 }
 
 static struct alike *alike_of(struct gen *g, struct grouping *gr, const struct dt_attach *at)

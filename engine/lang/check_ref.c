@@ -167,6 +167,8 @@ static struct dt_node *check_global(struct dt_compile *c, struct dt_node *n)
 	struct dt_node *e;
 	u64 argn;
 
+	if (strncmp(n->str, "__event_", 8) == 0)
+		return dt_derived_param(c, n);
 	if (in)
 		return dt_expand_inline(c, in, n, NULL, 0);
 	if (v)

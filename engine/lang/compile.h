@@ -400,6 +400,8 @@ u32 dt_split_clause(struct dt_compile *c, struct dt_item *it);
 void dt_guard_clause(struct dt_compile *c, struct dt_clause *cl);
 /* D text of the clause's row, checked; poison (reported). */
 struct dt_node *dt_derived_expr(struct dt_compile *c, const char *text, struct dt_loc loc);
+/* __event_x: the argument x of the clause's event; poison (reported) where there is none. */
+struct dt_node *dt_derived_param(struct dt_compile *c, struct dt_node *n);
 struct dt_node *dt_derived_arg(struct dt_compile *c, u32 i, struct dt_loc loc); /* args[i] */
 /* value as args[n] of type `type`, to which it is translated. */
 struct dt_node *dt_translated(struct dt_compile *c, struct dt_node *value, const char *type);

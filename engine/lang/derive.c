@@ -89,6 +89,18 @@ struct dt_node *dt_derived_expr(struct dt_compile *c, const char *text, struct d
 	return n;
 }
 
+struct dt_node *dt_derived_param(struct dt_compile *c, struct dt_node *n)
+{
+	const struct dt_derived *row = c->clause ? c->clause->derived : NULL;
+	u32 i;
+
+	for (i = 0; row && i < DT_MAXARGS && row->params[i]; i++)
+		if (strcmp(name_of(row->params[i]), n->str + 8) == 0)
+			return param(c, row->params[i], i, n->loc);
+	dt_err(c, D_IDENT_UNDEF, n->loc, "%s: the probe's event has no such argument", n->str);
+	return dt_poison(c, n);
+}
+
 /* ---- arguments ------------------------------------------------------------------------------ */
 
 static struct dt_node *typed_value(struct dt_compile *c, const char *text, const char *type,

@@ -60,6 +60,12 @@ static int attach_raw_tp(struct attaching *a, const struct dt_attach *at, u64 co
 	return keep_link(a, fd, "raw tracepoint", at->target);
 }
 
+/* The program knows where it belongs. */
+static int attach_tp_btf(struct attaching *a, const struct dt_attach *at, u64 cookie)
+{
+	return keep_link(a, dt_bpf_raw_tp_open(NULL, a->prog, cookie), "tracepoint", at->target);
+}
+
 struct timer {
 	struct attaching *a;
 	const struct dt_attach *at;
@@ -95,7 +101,7 @@ static int attach_timer(struct attaching *a, const struct dt_attach *at, u64 coo
 static int (*const attach[DT_AT_NKINDS])(struct attaching *, const struct dt_attach *, u64) = {
 	[DT_AT_BEGIN] = attach_nothing, [DT_AT_END] = attach_nothing,
 	[DT_AT_ERROR] = attach_nothing, [DT_AT_RAW_TP] = attach_raw_tp,
-	[DT_AT_TIMER] = attach_timer,
+	[DT_AT_TP_BTF] = attach_tp_btf, [DT_AT_TIMER] = attach_timer,
 };
 
 static int attach_prog(dtrace_hdl_t *h, struct dt_live *l, u32 i)

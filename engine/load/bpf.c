@@ -145,6 +145,8 @@ int dt_bpf_prog_load(const struct dt_bpf_prog *p)
 		a.func_info_cnt = p->nfunc_info;
 		a.func_info_rec_size = sizeof(*p->func_info);
 	}
+	a.expected_attach_type = p->attach_type;
+	a.attach_btf_id = p->attach_btf_id;
 	if (p->log) {
 		a.log_buf = ptr(p->log);
 		a.log_size = p->logsize;
@@ -152,7 +154,7 @@ int dt_bpf_prog_load(const struct dt_bpf_prog *p)
 	}
 	/* EAGAIN: a signal interrupted the verifier */
 	do {
-		fd = bpf(BPF_PROG_LOAD, &a, ATTR_SIZE(func_info_cnt));
+		fd = bpf(BPF_PROG_LOAD, &a, p->attach_btf_id ? ATTR_SIZE(attach_btf_id) : ATTR_SIZE(func_info_cnt));
 	} while (fd < 0 && errno == EAGAIN && --tries > 0);
 	return fd;
 }

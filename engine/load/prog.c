@@ -203,6 +203,24 @@ static int load_patched(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt_
 	return load_with_log(h, p, b);
 }
 
+/* What a typed program is typed by. */
+static int find_types(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt_bpf_prog *b)
+{
+	struct dt_btf *btf;
+	char name[128];
+
+	if (p->kind != DT_AT_TP_BTF)
+		return 0;
+	btf = dt_types_btf(&h->types);
+	snprintf(name, sizeof(name), "btf_trace_%s", p->at->target);
+	b->attach_type = BPF_TRACE_RAW_TP;
+	b->attach_btf_id = btf ? dt_btf_find(btf, name, DT_BTF_TYPEDEF) : 0;
+	if (b->attach_btf_id)
+		return 0;
+	return dt_fail(&h->err, EDT_BPF, "tracepoint '%s': not in the kernel's type information (BTF)",
+		       p->at->target);
+}
+
 static int load(dtrace_hdl_t *h, struct dt_live *l, const struct dt_progspec *p)
 {
 	_cleanup_free_ struct bpf_insn *insns = malloc(p->ninsns * sizeof(*insns));
@@ -214,6 +232,8 @@ static int load(dtrace_hdl_t *h, struct dt_live *l, const struct dt_progspec *p)
 
 	if (!insns)
 		return dt_fail(&h->err, EDT_NOMEM, "program '%s'", p->name);
+	if (find_types(h, p, &b) < 0)
+		return -1;
 	memcpy(insns, p->insns, p->ninsns * sizeof(*insns));
 	patch(insns, p, l);
 	if (dt_funcs_init(&f, insns, p->ninsns) < 0)

@@ -27,6 +27,7 @@ enum dt_attach_kind {
 	DT_AT_END,
 	DT_AT_ERROR,  /* never attached: called inside other programs when a clause faults */
 	DT_AT_RAW_TP, /* raw tracepoint `target` */
+	DT_AT_TP_BTF, /* the same; the verifier knows the types of its arguments (BTF) */
 	DT_AT_TIMER,  /* perf cpu-clock event, `period_ns`, on all CPUs or one */
 	DT_AT_NKINDS
 };
@@ -39,6 +40,7 @@ enum dt_abi {
 	DT_ABI_SYS_EXIT,  /* ctx[0] struct pt_regs *, ctx[1] value; arg0 = arg1 = value */
 	DT_ABI_PROFILE,   /* bpf_perf_event_data; arg0 kernel pc, arg1 user pc, arg2 lateness */
 	DT_ABI_RAW_TP,    /* ctx[0 ... nargs - 1]: the tracepoint's arguments */
+	DT_ABI_TP_BTF,    /* the same, pointers to structures being the verifier's */
 };
 
 /* A place in the kernel (or in a process) that one attachment hangs on.  Attach points with nkeys 1 that are alike
@@ -151,7 +153,7 @@ struct dt_probes {
 extern const struct dt_provider *const dt_providers[]; /* NULL terminated: the table of providers */
 extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile,
 	dt_provider_sdt, dt_provider_rawtp;
-extern const struct dt_provider dt_provider_proc, dt_provider_sched;
+extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);
 void dt_probes_fini(struct dt_probes *ps);

@@ -48,12 +48,9 @@ static bool has_type(struct dt_types *ts, const char *needs)
 	return t && t->kind != DT_FWD && (!colon || dt_type_member(t, colon + 1, &off));
 }
 
-/* Without type information nothing is known to be missing. */
 static bool is_here(struct dt_probes *ps, const struct dt_derived *row)
 {
-	if (!ps->types || !dt_types_btf(ps->types))
-		return true;
-	return has_tracepoint(ps->types, row) && (!row->needs || has_type(ps->types, row->needs));
+	return ps->types && dt_types_btf(ps->types) && has_tracepoint(ps->types, row) && (!row->needs || has_type(ps->types, row->needs));
 }
 
 /* ---- making probes ---------------------------------------------------------------------------- */
@@ -72,7 +69,7 @@ static struct dt_attach *attach_of(struct dt_probes *ps, const struct dt_provide
 				   const struct dt_derived *row)
 {
 	struct dt_attach model = { .kind = row->kind,
-				   .abi = DT_ABI_RAW_TP,
+				   .abi = row->kind == DT_AT_TP_BTF ? DT_ABI_TP_BTF : DT_ABI_RAW_TP,
 				   .target = row->target,
 				   .nargs = nparams(row),
 				   .nkeys = 1,

@@ -20,7 +20,7 @@ int dt_derived_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_pr
 	}
 
 /* The event: a tracepoint and the names of its arguments. */
-#define TP(tracepoint, ...) .kind = DT_AT_RAW_TP, .target = tracepoint, .params = { __VA_ARGS__ }
+#define TP(tracepoint, ...) .kind = DT_AT_TP_BTF, .target = tracepoint, .params = { __VA_ARGS__ }
 
 /* args[n] that say which thread and process: from an expression of type struct task_struct *. */
 #define LWP(expr) { "lwpsinfo_t *", "struct task_struct *", expr, NULL }

@@ -10,5 +10,6 @@ const struct dt_provider *const dt_providers[] = {
 	&dt_provider_rawtp,
 	&dt_provider_proc,
 	&dt_provider_sched,
+	&dt_provider_io,
 	NULL,
 };

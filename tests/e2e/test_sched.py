@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sched provider: switches, wake-ups and queues of the child's and our own threads."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+import dtrace
+
+pytestmark = pytest.mark.kernel
+
+
+def test_on_and_off_take_turns(watch):
+    t = watch(
+        "int on, seen; sched:::on-cpu /pid == $1 && on/ { @bad = count(); }"
+        "sched:::off-cpu /pid == $1 && on == 0 && seen/ { @bad = count(); }"
+        "sched:::on-cpu /pid == $1/ { on = 1; seen = 1; @on = count(); }"
+        "sched:::off-cpu /pid == $1 && seen/ { on = 0; @off = count(); }",
+        *[("getppid", 1)] * 20,
+    )
+    found = t.aggregations()
+    assert 1 not in found
+    assert found[2][()] >= 18
+    assert found[2][()] - found[3][()] in (0, 1)
+
+
+def test_on_cpu_is_about_the_thread_that_arrives(watch, workload):
+    t = watch(
+        "sched:::on-cpu /pid == $1/ { self->since = timestamp; @n[execname, tid, ppid, uid, gid,"
+        " curthread->pid, curpsinfo->pr_pid, curlwpsinfo->pr_lwpid] = count(); }"
+        "sched:::off-cpu /self->since/ { @t = count(); @who[pid] = count();"
+        " @long = max(timestamp - self->since); self->since = 0; }",
+        *[("getppid", 1)] * 20,
+    )
+    found = t.aggregations()
+    pid = workload.pid
+    (key,) = found[1]
+    assert key == ("workload", pid, os.getpid(), os.getuid(), os.getgid(), pid, pid, pid)
+    assert found[1][key] >= 18
+    assert found[1][key] - found[2][()] in (0, 1)
+    assert set(found[3]) == {pid}
+    assert 0 < found[4][()] < 20_000_000_000
+
+
+def test_the_one_that_leaves_comes_first_and_names_the_next(trace):
+    t = trace(
+        "int next[int]; sched:::on-cpu /next[cpu] && next[cpu] != tid + 1/ { @bad = count(); }"
+        "sched:::on-cpu /next[cpu]/ { @good = count(); next[cpu] = 0; }"
+        "sched:::off-cpu { next[cpu] = args[0]->pr_lwpid + 1; }",
+    )
+    for _ in range(30):
+        time.sleep(0.001)
+    found = t.finish().aggregations()
+    assert 1 not in found
+    assert found[2][()] > 10
+
+
+def test_sleep_and_wakeup(watch, workload):
+    t = watch(
+        "sched:::sleep /pid == $1/ { @s = count(); }"
+        "sched:::wakeup /args[1]->pr_pid == $1/ { @w[pid] = count(); @l[args[0]->pr_lwpid] = count(); }",
+        *[("getppid", 1)] * 20,
+    )
+    found = t.aggregations()
+    assert found[1][()] >= 18
+    # We write to the pipe that it waits for.
+    assert found[2][os.getpid()] >= 18
+    assert set(found[3]) == {workload.pid}
+
+
+def test_queues(watch, workload):
+    t = watch(
+        "sched:::enqueue /args[1]->pr_pid == $1/ { @e[args[2]->cpu_id] = count(); @n = count(); }"
+        "sched:::dequeue /args[1]->pr_pid == $1/ { @d[args[2]->cpu_id] = count(); @m = count(); }"
+        "sched:::on-cpu /pid == $1/ { @on = count(); }",
+        *[("getppid", 1)] * 20,
+    )
+    found = t.aggregations()
+    cpus = set(range(os.cpu_count() or 1))
+    assert set(found[1]) <= cpus
+    assert set(found[3]) <= cpus
+    assert found[2][()] >= 18
+    assert abs(found[2][()] - found[4][()]) <= 2
+    assert found[4][()] >= found[5][()] >= 18
+
+
+def test_surrender(trace):
+    t = trace(
+        "sched:::surrender /pid == $1/ { @[args[0]->pr_lwpid, args[1]->pr_pid] = count(); }",
+        os.getpid(),
+    )
+    for _ in range(7):
+        os.sched_yield()
+    found = t.finish().aggregations()
+    me = os.getpid()
+    assert found[1][(me, me)] in range(7 - t.missed, 8)
+
+
+def test_preempt(trace):
+    """Two that want one processor."""
+    cpu = min(os.sched_getaffinity(0))
+    pids = []
+    t = trace("sched:::preempt /ppid == $1/ { @[pid] = count(); }", os.getpid())
+    for _ in range(2):
+        pid = os.fork()
+        if pid == 0:
+            os.sched_setaffinity(0, {cpu})
+            end = time.monotonic() + 0.15
+            while time.monotonic() < end:
+                pass
+            os._exit(0)
+        pids.append(pid)
+    for pid in pids:
+        os.waitpid(pid, 0)
+    assert set(t.finish().aggregations()[1]) & set(pids)
+
+
+@pytest.mark.parametrize("what", ["ustack()", "trace(ucaller)", "trace(uregs[0])"])
+def test_what_a_thread_that_arrives_cannot_tell(what):
+    c = dtrace.DTraceConsumer("embedded")
+    with pytest.raises(dtrace.DTraceError, match=r"is not available in sched:::on-cpu"):
+        c.strcompile(f"sched:::on-cpu {{ {what}; }}")
+    c.close()
+
+
+def test_listing_knows_the_types():
+    c = dtrace.DTraceConsumer("embedded")
+    with pytest.raises(dtrace.DTraceError, match=r"args\[ \].*different arguments"):
+        c.strcompile("sched:::off-cpu, sched:::enqueue { trace(args[0]->pr_pri); }")
+    c.close()
