@@ -268,7 +268,8 @@ static bool needs_hash(const struct dt_aggspec *a, const struct agg_use *u)
 {
 	if (!u->seen || (!a->nkeys && a->nbuckets <= 4096))
 		return false;
-	return !u->probe_keys_only || u->shared || u->at->at->several || is_dist(a->func) || u->at->kind == DT_AT_ERROR;
+	return !u->probe_keys_only || u->shared || u->at->at->several || is_dist(a->func) ||
+	       u->at->kind == DT_AT_ERROR;
 }
 
 static void layout_agg(struct gen *g, u32 index)

@@ -124,7 +124,8 @@ vreg g_thread_btf(struct gen *g)
 
 vreg g_thread(struct gen *g)
 {
-	return other_thread(g) ? e_launder(g, g_thread_btf(g)) : e_call0(g, BPF_FUNC_get_current_task);
+	return other_thread(g) ? e_launder(g, g_thread_btf(g)) :
+				 e_call0(g, BPF_FUNC_get_current_task);
 }
 
 vreg g_thread_id(struct gen *g)

@@ -190,7 +190,7 @@ bool g_nesting(const struct gen *g); /* programs may interrupt each other: atomi
 struct abi {
 	u32 prog_type;
 	u32 machinery; /* kernel frames of the tracing itself, above the function that fired */
-	bool typed;                        /* arguments that point to structures are known to the verifier */
+	bool typed;    /* arguments that point to structures are known to the verifier */
 	vreg (*key)(struct gen *g);        /* attach points with several probes: which one */
 	vreg (*begin_args)(struct gen *g); /* NULL, or what arg() finds in g->regs, once per clause */
 	vreg (*arg)(struct gen *g, u32 n); /* argN; 0 past those there are */

@@ -273,8 +273,7 @@ static bool same_args(const struct dt_probe_args *a, const struct dt_probe_args 
 		return false;
 	for (i = 0; i < a->argc; i++)
 		if (a->userland[i] != b->userland[i] || !same_text(a->type[i], b->type[i]) ||
-		    (one_kind &&
-		     (a->from[i] != b->from[i] || !same_text(a->native[i], b->native[i]))))
+		    (one_kind && (a->from[i] != b->from[i] || !same_text(a->native[i], b->native[i]))))
 			return false;
 	return true;
 }

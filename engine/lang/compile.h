@@ -406,8 +406,8 @@ struct dt_node *dt_derived_arg(struct dt_compile *c, u32 i, struct dt_loc loc); 
 /* value as args[n] of type `type`, to which it is translated. */
 struct dt_node *dt_translated(struct dt_compile *c, struct dt_node *value, const char *type);
 /* What a built-in variable is in a clause of a derived probe; NULL: the same as everywhere. */
-struct dt_node *dt_derived_builtin(struct dt_compile *c, struct dt_node *n, const struct dt_builtin *b,
-				   u64 argn);
+struct dt_node *dt_derived_builtin(struct dt_compile *c, struct dt_node *n,
+				   const struct dt_builtin *b, u64 argn);
 /* May the function be called?  False (reported): not in this probe. */
 bool dt_derived_call(struct dt_compile *c, const struct dt_node *n);
 

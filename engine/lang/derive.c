@@ -126,7 +126,8 @@ struct dt_node *dt_translated(struct dt_compile *c, struct dt_node *value, const
 		return value;
 	x->dtype = dt_type_text(c, type);
 	if (!x->dtype) {
-		dt_err(c, D_ARGS_TYPE, value->loc, "failed to resolve the type of the argument: %s", type);
+		dt_err(c, D_ARGS_TYPE, value->loc, "failed to resolve the type of the argument: %s",
+		       type);
 		return dt_poison(c, x);
 	}
 	x->l = value;
@@ -187,13 +188,13 @@ static struct dt_node *not_of_task(struct dt_compile *c, struct dt_node *n, cons
 	const struct dt_derived *row = c->clause->derived;
 
 	dt_err(c, D_VAR_UNSUP, n->loc,
-	       "%s is not available in %s:::%s: the thread that it is about is not running yet", name,
-	       row->prov, row->name);
+	       "%s is not available in %s:::%s: the thread that it is about is not running yet",
+	       name, row->prov, row->name);
 	return dt_poison(c, n);
 }
 
-struct dt_node *dt_derived_builtin(struct dt_compile *c, struct dt_node *n, const struct dt_builtin *b,
-				   u64 argn)
+struct dt_node *dt_derived_builtin(struct dt_compile *c, struct dt_node *n,
+				   const struct dt_builtin *b, u64 argn)
 {
 	const struct dt_derived *row = c->clause ? c->clause->derived : NULL;
 	struct dt_type *t = dt_type_text(c, b->type);
@@ -226,7 +227,8 @@ struct dt_node *dt_derived_builtin(struct dt_compile *c, struct dt_node *n, cons
 
 bool dt_derived_call(struct dt_compile *c, const struct dt_node *n)
 {
-	static const char *const of_running[] = { "copyin", "copyinstr", "copyinto", "getf", "jstack", "ustack" };
+	static const char *const of_running[] = { "copyin", "copyinstr", "copyinto",
+						  "getf",   "jstack",    "ustack" };
 	const struct dt_derived *row = c->clause ? c->clause->derived : NULL;
 	size_t i;
 
@@ -261,7 +263,8 @@ static struct dt_stmt *clone_stmts(struct dt_compile *c, const struct dt_stmt *s
 }
 
 /* A copy for the probes of one kind, put behind `after`. */
-static struct dt_item *add_copy(struct dt_compile *c, struct dt_item *after, const struct dt_clause *cl)
+static struct dt_item *add_copy(struct dt_compile *c, struct dt_item *after,
+				const struct dt_clause *cl)
 {
 	struct dt_item *it = dt_arena_new(c->a, struct dt_item);
 

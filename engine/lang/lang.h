@@ -250,7 +250,7 @@ struct dt_clause {
 	struct dt_probe **matched;
 	u32 nmatched;
 	const struct dt_derived *derived; /* of all probes; NULL: events as they are */
-	struct dt_node *task;             /* N_ARG: the thread that the probe is about; NULL: the running one */
+	struct dt_node *task; /* N_ARG: the thread that the probe is about; NULL: the running one */
 	bool has_args_typed;
 	u32 index; /* in the handle, program order; epid is index + 1 */
 };

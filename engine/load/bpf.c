@@ -154,7 +154,8 @@ int dt_bpf_prog_load(const struct dt_bpf_prog *p)
 	}
 	/* EAGAIN: a signal interrupted the verifier */
 	do {
-		fd = bpf(BPF_PROG_LOAD, &a, p->attach_btf_id ? ATTR_SIZE(attach_btf_id) : ATTR_SIZE(func_info_cnt));
+		fd = bpf(BPF_PROG_LOAD, &a,
+			 p->attach_btf_id ? ATTR_SIZE(attach_btf_id) : ATTR_SIZE(func_info_cnt));
 	} while (fd < 0 && errno == EAGAIN && --tries > 0);
 	return fd;
 }

@@ -33,8 +33,9 @@ struct dt_bpf_prog {
 	const char *name;
 	const struct bpf_insn *insns;
 	u32 ninsns;
-	u32 attach_type, attach_btf_id; /* of programs that are typed by what they are attached to; else 0 */
-	int btf_fd; /* with func_info: where its types are */
+	u32 attach_type,
+		attach_btf_id; /* of programs that are typed by what they are attached to; else 0 */
+	int btf_fd;            /* with func_info: where its types are */
 	const struct bpf_func_info *func_info;
 	u32 nfunc_info;
 	char *log; /* NULL, or room for what the verifier has to say */

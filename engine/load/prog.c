@@ -217,8 +217,8 @@ static int find_types(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt_bp
 	b->attach_btf_id = btf ? dt_btf_find(btf, name, DT_BTF_TYPEDEF) : 0;
 	if (b->attach_btf_id)
 		return 0;
-	return dt_fail(&h->err, EDT_BPF, "tracepoint '%s': not in the kernel's type information (BTF)",
-		       p->at->target);
+	return dt_fail(&h->err, EDT_BPF,
+		       "tracepoint '%s': not in the kernel's type information (BTF)", p->at->target);
 }
 
 static int load(dtrace_hdl_t *h, struct dt_live *l, const struct dt_progspec *p)

@@ -72,8 +72,8 @@ struct dt_derived {
 	enum dt_attach_kind kind;
 	const char *target;
 	const char *params[DT_MAXARGS]; /* C declarations: "struct task_struct *prev"; NULL ends them */
-	const char *task;               /* the thread that it is about, when that is not the running one */
-	const char *when;               /* the event is this probe; NULL: always */
+	const char *task; /* the thread that it is about, when that is not the running one */
+	const char *when; /* the event is this probe; NULL: always */
 	struct dt_derived_arg args[DT_MAXARGS];
 	const char *needs; /* "struct x" or "struct x:member": kernels without it do not have this probe */
 };
@@ -84,9 +84,9 @@ struct dt_probe {
 	const char *provider, *mod, *func, *name; /* never NULL */
 	struct dt_attach *at;
 	u32 key;
-	const void *priv;       /* the provider's */
+	const void *priv;                 /* the provider's */
 	const struct dt_derived *derived; /* NULL: the event itself */
-	struct dt_probe *chain; /* the registry's */
+	struct dt_probe *chain;           /* the registry's */
 };
 
 /* A probe description; fields are "" for any. */

@@ -43,21 +43,24 @@ static bool has_type(struct dt_types *ts, const char *needs)
 	char name[128];
 	u64 off;
 
-	snprintf(name, sizeof(name), "%.*s", (int)(colon ? colon - needs : (long)strlen(needs)), needs);
+	snprintf(name, sizeof(name), "%.*s", (int)(colon ? colon - needs : (long)strlen(needs)),
+		 needs);
 	t = dt_type_resolve(dt_types_lookup(ts, name));
 	return t && t->kind != DT_FWD && (!colon || dt_type_member(t, colon + 1, &off));
 }
 
 static bool is_here(struct dt_probes *ps, const struct dt_derived *row)
 {
-	return ps->types && dt_types_btf(ps->types) && has_tracepoint(ps->types, row) && (!row->needs || has_type(ps->types, row->needs));
+	return ps->types && dt_types_btf(ps->types) && has_tracepoint(ps->types, row) &&
+	       (!row->needs || has_type(ps->types, row->needs));
 }
 
 /* ---- making probes ---------------------------------------------------------------------------- */
 
 static bool is_made(struct dt_probes *ps, const struct dt_derived *row)
 {
-	return dt_probes_find(ps, row->prov, "vmlinux", row->func ? row->func : row->target, row->name);
+	return dt_probes_find(ps, row->prov, "vmlinux", row->func ? row->func : row->target,
+			      row->name);
 }
 
 static bool same_event(const struct dt_derived *a, const struct dt_derived *b)
@@ -89,8 +92,8 @@ static int add(struct dt_probes *ps, const struct dt_provider *self, const struc
 
 	if (!at)
 		return -1;
-	p = dt_probes_add(ps, self, 0, "vmlinux", row->func ? row->func : row->target, row->name, at, 0,
-			  NULL);
+	p = dt_probes_add(ps, self, 0, "vmlinux", row->func ? row->func : row->target, row->name,
+			  at, 0, NULL);
 	if (!p)
 		return -1;
 	p->derived = row;
@@ -119,8 +122,8 @@ int dt_derived_provide(struct dt_probes *ps, const struct dt_provider *self, con
 		return 0;
 	for (row = self->rows; row->name; row++)
 		if (dt_field_match(&name, row->name) &&
-		    dt_field_match(&func, row->func ? row->func : row->target) && !is_made(ps, row) &&
-		    is_here(ps, row) && add_event(ps, self, row))
+		    dt_field_match(&func, row->func ? row->func : row->target) &&
+		    !is_made(ps, row) && is_here(ps, row) && add_event(ps, self, row))
 			return -1;
 	return 0;
 }

@@ -7,13 +7,15 @@
 
 #include "probe/probe.h"
 
-int dt_derived_provide(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d);
+int dt_derived_provide(struct dt_probes *ps, const struct dt_provider *self,
+		       const struct dt_pdesc *d);
 int dt_derived_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out);
 
 #define DT_DERIVED_PROVIDER(ident, text, table) \
 	const struct dt_provider dt_provider_##ident = { \
 		.name = text, \
-		.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_COMMON }, \
+		.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, \
+			  DTRACE_CLASS_COMMON }, \
 		.provide = dt_derived_provide, \
 		.args = dt_derived_args, \
 		.rows = table, \

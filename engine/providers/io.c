@@ -8,17 +8,23 @@
 #include "providers/derived.h"
 
 #define SWITCH \
-	TP("sched_switch", "_Bool preempt", "struct task_struct *prev", "struct task_struct *next", \
-	   "unsigned int state")
+	TP("sched_switch", "_Bool preempt", "struct task_struct *prev", \
+	   "struct task_struct *next", "unsigned int state")
 #define OF(type, expr) \
-	{ { "bufinfo_t *", type, expr, NULL }, \
-	  { "devinfo_t *", type, expr, NULL }, \
-	  { "fileinfo_t *", type, expr, NULL } }
+	{ \
+		{ "bufinfo_t *", type, expr, NULL }, { "devinfo_t *", type, expr, NULL }, \
+		{ \
+			"fileinfo_t *", type, expr, NULL \
+		} \
+	}
 #define OF_BIO(expr) OF("struct bio *", expr)
 #define OF_NOTHING OF("struct __iowait *", "(struct __iowait *)NULL")
 
 static const struct dt_derived rows[] = {
-	{ .prov = "io", .name = "start", TP("block_bio_queue", "struct bio *bio"), .args = OF_BIO("bio") },
+	{ .prov = "io",
+	  .name = "start",
+	  TP("block_bio_queue", "struct bio *bio"),
+	  .args = OF_BIO("bio") },
 	{ .prov = "io",
 	  .name = "done",
 	  TP("block_bio_complete", "struct request_queue *queue", "struct bio *bio"),

@@ -24,7 +24,8 @@
 #define LEADER_ENDS "task->pid == task->tgid && !task->signal->group_exec_task"
 
 /* A fault of the thread's own: the kernel sends it a signal and says where. */
-#define FAULTED "task == __running && info > 1 && ((struct kernel_siginfo *)info)->si_code > 0 && __isfault[sig]"
+#define FAULTED \
+	"task == __running && info > 1 && ((struct kernel_siginfo *)info)->si_code > 0 && __isfault[sig]"
 
 static const struct dt_derived rows[] = {
 	{ .prov = "proc",

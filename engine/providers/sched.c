@@ -7,17 +7,14 @@
 #include "providers/derived.h"
 
 #define SWITCH \
-	TP("sched_switch", "_Bool preempt", "struct task_struct *prev", "struct task_struct *next", \
-	   "unsigned int state")
+	TP("sched_switch", "_Bool preempt", "struct task_struct *prev", \
+	   "struct task_struct *next", "unsigned int state")
 
 /* State 0 is running: it would go on if it could.  0x80 is dead. */
 #define LEAVES_RUNNABLE "(preempt || state == 0)"
 
 static const struct dt_derived rows[] = {
-	{ .prov = "sched",
-	  .name = "preempt",
-	  SWITCH,
-	  .when = "prev->pid && " LEAVES_RUNNABLE },
+	{ .prov = "sched", .name = "preempt", SWITCH, .when = "prev->pid && " LEAVES_RUNNABLE },
 	{ .prov = "sched", .name = "sleep", SWITCH, .when = "!preempt && state && !(state & 0x80)" },
 	{ .prov = "sched", .name = "off-cpu", SWITCH, .args = { LWP("next"), PROC("next") } },
 	{ .prov = "sched",
@@ -67,9 +64,8 @@ static const struct dt_derived rows[] = {
 	  .name = "change-pri",
 	  TP("sched_pi_setprio", "struct task_struct *task", "uint64_t donor"),
 	  .args = { LWP("task"), PROC("task"),
-		    VALUE("int",
-			  "donor && ((struct task_struct *)donor)->prio < task->normal_prio ?"
-			  " ((struct task_struct *)donor)->prio : task->normal_prio") } },
+		    VALUE("int", "donor && ((struct task_struct *)donor)->prio < task->normal_prio ?"
+				 " ((struct task_struct *)donor)->prio : task->normal_prio") } },
 	{ .name = NULL },
 };
 
