@@ -2,7 +2,7 @@
 """The benchmarks' programs in D: what floor.c does, with the same arguments and answers.
 
 begin | syscalls SECONDS | time begin|syscalls ROUNDS
-run count|execname|quantize|trace|printf | file OUT | callback | keys
+run count|execname|quantize|trace|printf | file OUT | callback | events | columns | keys | keys-columns
 """
 
 from __future__ import annotations
@@ -106,6 +106,29 @@ def run(what: str, on_record: Callable[[Any], Any] | None = None) -> None:
     print(json.dumps({"seen": seen}))
 
 
+def run_session(columns: bool) -> None:
+    """Events with names, or the same in columns."""
+    seen = 0
+
+    def drain() -> bool:
+        nonlocal seen
+        if columns:
+            found = sum(map(len, session.poll_tables().values()))
+        else:
+            found = sum(event.arg0 is not None for event in session.poll())
+        seen += found
+        return found > 0
+
+    with dtrace.trace(
+        PROGRAMS["trace"], bufsize="32m", switchrate="5ms", on_drop=lambda drop: None
+    ) as session:
+        wait_for_end(drain)
+        session.stop()
+        while drain():
+            pass
+    print(json.dumps({"seen": seen}))
+
+
 def run_file(path: str) -> None:
     """The library writes the text: no Python object is made of a record."""
     c = consumer(PROGRAMS["file"], bufsize="32m", switchrate="5ms")
@@ -136,6 +159,15 @@ def run_keys() -> None:
     print(json.dumps({"rows": len(rows), "seen": seen, "seconds": seconds}))
 
 
+def run_keys_columns() -> None:
+    with dtrace.trace(PROGRAMS["keys"], aggsize="64m") as session:
+        wait_for_end()
+        start = time.monotonic()
+        values = memoryview(session.snapshot().only.columns.column("value"))
+        seconds = time.monotonic() - start
+        print(json.dumps({"rows": len(values), "seen": sum(values), "seconds": seconds}))
+
+
 def main() -> None:
     mode, *rest = sys.argv[1:]
     if mode == "begin":
@@ -152,6 +184,10 @@ def main() -> None:
         run_file(rest[0])
     elif mode == "keys":
         run_keys()
+    elif mode in ("events", "columns"):
+        run_session(mode == "columns")
+    elif mode == "keys-columns":
+        run_keys_columns()
     else:
         sys.exit(f"not offered: {mode}")
 

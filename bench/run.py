@@ -399,6 +399,12 @@ class Bench:
             for tool in self.tools:
                 if tool.name == "bcc":
                     self.flood(tool, perf, ["callback-perf"])
+        for mode, what in (("events", "events with names"), ("columns", "columns")):
+            row = self.row("records", f"pydtrace: to {what}", "1/s", more_is_better=True)
+            for _ in range(self.rounds):
+                for tool in self.tools:
+                    if tool.name == "pydtrace":
+                        self.flood(tool, row, [mode])
         text = self.row("records", "to a file, no callback", "1/s", more_is_better=True)
         self.each(text, lambda t: self.flood(t, text, ["file", str(BUILD / "records.out")]))
         (BUILD / "records.out").unlink(missing_ok=True)
@@ -420,9 +426,20 @@ class Bench:
                 single.add(tool.name, result["rows"] / result["items"])
             self.peak("100,000 keys read", tool, result["peak_kb"])
 
+        def measure_columns(tool: Tool) -> None:
+            with tracing(tool, ["keys-columns"]) as run:
+                load("keys", keys)
+                result = run.stop()
+            columns.add(tool.name, result["rows"] / result["seconds"])
+
         single = Row("rows", "bcc: one look-up per row", "1/s", more_is_better=True)
+        columns = Row("rows", "pydtrace: to columns", "1/s", more_is_better=True)
         self.each(row, measure)
-        self.rows.append(single)
+        for _ in range(self.rounds):
+            for tool in self.tools:
+                if tool.name == "pydtrace":
+                    measure_columns(tool)
+        self.rows += [single, columns]
         row.notes["bpftrace"] = "prints them as text"
         row.notes["floor"] = "sums them in C"
 

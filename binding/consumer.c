@@ -54,28 +54,56 @@ static int set_up(struct consumer *self)
 	return 0;
 }
 
+struct py_registry *py_registry_new(void)
+{
+	struct py_registry *r = calloc(1, sizeof(*r));
+
+	if (r)
+		r->lock = PyThread_allocate_lock();
+	if (!r || !r->lock) {
+		free(r);
+		PyErr_NoMemory();
+		return NULL;
+	}
+	atomic_init(&r->refs, 1);
+	return r;
+}
+
+void py_registry_unref(struct py_registry *r)
+{
+	if (atomic_fetch_sub(&r->refs, 1) != 1)
+		return;
+	PyThread_free_lock(r->lock);
+	free(r);
+}
+
 static void register_consumer(struct consumer *self)
 {
-	struct py_state *st = self->st;
+	struct py_registry *r = self->registry = self->st->registry;
 
-	PyThread_acquire_lock(st->consumers_lock, WAIT_LOCK);
-	self->next = st->consumers;
-	self->at = &st->consumers;
+	atomic_fetch_add(&r->refs, 1);
+	PyThread_acquire_lock(r->lock, WAIT_LOCK);
+	self->next = r->consumers;
+	self->at = &r->consumers;
 	if (self->next)
 		self->next->at = &self->next;
-	st->consumers = self;
-	PyThread_release_lock(st->consumers_lock);
+	r->consumers = self;
+	PyThread_release_lock(r->lock);
 }
 
 static void unregister_consumer(struct consumer *self)
 {
-	if (!self->at)
+	struct py_registry *r = self->registry;
+
+	if (!r)
 		return;
-	PyThread_acquire_lock(self->st->consumers_lock, WAIT_LOCK);
+	PyThread_acquire_lock(r->lock, WAIT_LOCK);
 	*self->at = self->next;
 	if (self->next)
 		self->next->at = self->at;
-	PyThread_release_lock(self->st->consumers_lock);
+	PyThread_release_lock(r->lock);
+	self->registry = NULL;
+	py_registry_unref(r);
 }
 
 void py_consumers_forked(struct py_state *st)
@@ -84,9 +112,9 @@ void py_consumers_forked(struct py_state *st)
 
 #ifdef Py_GIL_DISABLED
 	/* a thread that is no more may have had the old one */
-	st->consumers_lock = PyThread_allocate_lock();
+	st->registry->lock = PyThread_allocate_lock();
 #endif
-	for (struct consumer *c = st->consumers; c; c = c->next) {
+	for (struct consumer *c = st->registry->consumers; c; c = c->next) {
 		if (c->pid == pid || c->foreign)
 			continue;
 		c->foreign = true;

@@ -2,7 +2,7 @@
 /*
  * event.c - firings as objects: probe, CPU, time, values.
  *
- * Record is the C half of dtrace.Event: five members, no dictionary, not known to the garbage collector (it
+ * Record is the C half of dtrace.Event: five members, no dictionary, kept from the garbage collector (it
  * cannot be part of a cycle: all it holds is immutable).  For each enabling dtrace._events makes a class
  * from both, which has the names.  A firing whose data is all in its record is dealt with in one callback;
  * where the library has to make a text of it, the text is gathered until the firing ends.
@@ -120,6 +120,22 @@ int py_events_import(struct py_state *st)
 
 /* ---- values --------------------------------------------------------------------------------------- */
 
+/* What holds nothing that the garbage collector knows is none of its business: many events would keep it busy. */
+static PyObject *untracked(PyObject *tuple)
+{
+	Py_ssize_t n = tuple ? PyTuple_Size(tuple) : 0;
+
+	for (Py_ssize_t i = 0; i < n; i++) {
+		PyObject *v = PyTuple_GetItem(tuple, i);
+
+		if (PyType_HasFeature(Py_TYPE(v), Py_TPFLAGS_HAVE_GC) && PyObject_GC_IsTracked(v))
+			return tuple;
+	}
+	if (n)
+		PyObject_GC_UnTrack(tuple);
+	return tuple;
+}
+
 /* Events do not change: a stack is a tuple. */
 static PyObject *frozen(PyObject *v)
 {
@@ -127,7 +143,7 @@ static PyObject *frozen(PyObject *v)
 
 	if (!v || !PyList_Check(v))
 		return v;
-	t = PyList_AsTuple(v);
+	t = untracked(PyList_AsTuple(v));
 	Py_DECREF(v);
 	return t;
 }
@@ -158,7 +174,7 @@ static PyObject *values(struct consumer *self, const struct py_shape *shape,
 		}
 		PY_TUPLE_SET(t, i, v);
 	}
-	return t;
+	return untracked(t);
 }
 
 /* The class that has the names of this enabling's values. */
@@ -188,10 +204,14 @@ static PyObject *event(struct consumer *self, struct py_shape *shape, const dtra
 	r->text = Py_NewRef(Py_None);
 	r->cpu = data->dtpda_cpu;
 	r->timestamp = data->dtpda_timestamp;
-	if (r->values)
-		return (PyObject *)r;
-	Py_DECREF(r);
-	return NULL;
+	if (!r->values) {
+		Py_DECREF(r);
+		return NULL;
+	}
+	if (!PyObject_GC_IsTracked(
+		    r->values)) /* classes made by Python take part, whatever their base does */
+		PyObject_GC_UnTrack(r);
+	return (PyObject *)r;
 }
 
 /* ---- a pass ------------------------------------------------------------------------------------------ */

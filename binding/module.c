@@ -62,12 +62,8 @@ static int module_exec(PyObject *module)
 	if (intern(&st->provider, "provider") < 0 || intern(&st->module, "module") < 0 ||
 	    intern(&st->function, "function") < 0 || intern(&st->name, "name") < 0)
 		return -1;
-	st->consumers_lock = PyThread_allocate_lock();
-	if (!st->consumers_lock) {
-		PyErr_NoMemory();
-		return -1;
-	}
-	if (watch_forks(module) < 0)
+	st->registry = py_registry_new();
+	if (!st->registry || watch_forks(module) < 0)
 		return -1;
 	st->consumer_type = py_consumer_type(module);
 	st->record_type = st->consumer_type ? py_record_type(module) : NULL;
@@ -130,8 +126,8 @@ static void module_free(void *module)
 	struct py_state *st = PyModule_GetState(module);
 
 	module_clear(module);
-	if (st && st->consumers_lock)
-		PyThread_free_lock(st->consumers_lock);
+	if (st && st->registry)
+		py_registry_unref(st->registry);
 }
 
 static PyModuleDef_Slot slots[] = {

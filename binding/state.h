@@ -99,10 +99,19 @@ extern const struct py_engine py_engine;
 
 struct consumer;
 
-struct py_state {
-	/* All consumers there are, for a forked child; without a GIL they come and go at any time. */
+/* All consumers there are, for a forked child; without a GIL they come and go at any time.  Consumers may outlive the
+ * module when the interpreter ends: each of them keeps this. */
+struct py_registry {
+	atomic_int refs;
 	struct consumer *consumers;
-	PyThread_type_lock consumers_lock;
+	PyThread_type_lock lock;
+};
+
+struct py_registry *py_registry_new(void); /* NULL with an exception */
+void py_registry_unref(struct py_registry *r);
+
+struct py_state {
+	struct py_registry *registry;
 	PyTypeObject *consumer_type, *record_type, *frame_type, *column_type;
 	/* of the Python module dtrace._errors, shared by all engines */
 	PyObject *error, *compile_error, *load_error;
@@ -124,10 +133,11 @@ struct py_shape;
 
 struct consumer {
 	PyObject_HEAD struct py_state *st;
-	struct consumer *next, **at; /* of st->consumers; at NULL: not among them */
-	dtrace_hdl_t *h;             /* NULL: closed */
-	pid_t pid;                   /* who opened it: a forked child must leave it alone */
-	bool foreign;                /* this is a forked child's copy */
+	struct py_registry *registry; /* NULL: not among its consumers */
+	struct consumer *next, **at;
+	dtrace_hdl_t *h; /* NULL: closed */
+	pid_t pid;       /* who opened it: a forked child must leave it alone */
+	bool foreign;    /* this is a forked child's copy */
 
 	PyThread_type_lock lock;
 	atomic_ulong owner;           /* thread that holds the lock, 0: none */

@@ -69,6 +69,30 @@ def test_dropping_without_closing() -> None:
     assert descriptors() == fds
 
 
+def test_consumers_that_outlive_the_module() -> None:
+    """Without a collection in between the interpreter's end takes things apart in any order."""
+    program = """
+import gc; gc.disable()
+import dtrace
+from dtrace import _engine
+class Loop: pass
+for i in range(3):
+    loop = Loop()
+    loop.self = loop
+    loop.consumer = dtrace.DTraceConsumer("embedded")
+    loop.consumer.strcompile("BEGIN { trace(1) }")
+    loop.consumer.go()
+    loop.consumer.consume(lambda probe, rec: None)
+    loop.events = loop.consumer._consumer.events()
+    loop.consumer._consumer.collect()
+    loop.frames = loop.consumer._consumer.collected()
+session = dtrace.trace("BEGIN { trace(1) }", engine="embedded")
+events = session.poll()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_failed_start_leaves_nothing() -> None:
     fds = descriptors()
     c = dtrace.DTraceConsumer("embedded")
