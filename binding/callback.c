@@ -91,9 +91,7 @@ static int last(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec)
 	return rec + 1 >= e->dtepd_rec + e->dtepd_nrecs;
 }
 
-/* The datum of a record, or NULL without an exception if there is nothing to hand over. */
-static PyObject *record(struct py_call *call, const dtrace_probedata_t *data,
-			const dtrace_recdesc_t *rec)
+PyObject *py_record(struct py_call *call, const dtrace_probedata_t *data, const dtrace_recdesc_t *rec)
 {
 	size_t size = data->dtpda_edesc->dtepd_size;
 
@@ -170,7 +168,7 @@ int py_on_record(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, vo
 	}
 	if (way == PY_WAY_EXIT)
 		py_note_exit(call->self, data, rec);
-	if (way == PY_WAY_DATUM && !deliver(call, record(call, data, rec)) && PyErr_Occurred())
+	if (way == PY_WAY_DATUM && !deliver(call, py_record(call, data, rec)) && PyErr_Occurred())
 		return DTRACE_CONSUME_ABORT;
 	return DTRACE_CONSUME_NEXT;
 }
@@ -219,6 +217,8 @@ int py_on_buffered(const dtrace_bufdata_t *buf, void *arg)
 	size_t n = strlen(s);
 	bool ok;
 
+	if (call && call->json)
+		py_json_text(self->command, s, n);
 	if (!call || !call->printing)
 		return DTRACE_HANDLE_OK;
 	if (!py_call_gil(call))

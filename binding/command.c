@@ -296,31 +296,6 @@ bool py_probe_pattern(PyObject *pattern, dtrace_probedesc_t *p)
 	       field(p->dtpd_name, sizeof(p->dtpd_name), name);
 }
 
-PyObject *Consumer_describe(PyObject *o, PyObject *pyargs)
-{
-	struct consumer *self = (struct consumer *)o;
-	_cleanup_pyref_ PyObject *none = NULL;
-	dtrace_probedesc_t p = { 0 };
-	PyObject *args;
-	const char *text;
-	char **argv;
-	int spec, argc;
-	bool ok;
-
-	if (!PyArg_ParseTuple(pyargs, "siO:describe", &text, &spec, &args))
-		return NULL;
-	argv = strings(args, &argc);
-	if (PyErr_Occurred() || !py_command_enter(self, "describe", py_engine.xstr2desc)) {
-		strings_free(argv);
-		return NULL;
-	}
-	ok = py_engine.xstr2desc(self->h, (dtrace_probespec_t)spec, text, argc, argv, &p) == 0 ||
-	     py_raise(self);
-	none = py_finish(self, ok);
-	strings_free(argv);
-	return none ? probe_tuple(&p) : NULL;
-}
-
 static int add_probe(dtrace_hdl_t *h, const dtrace_probedesc_t *p, void *arg)
 {
 	struct py_call *call = arg;
@@ -380,6 +355,40 @@ PyObject *Consumer_probe_info(PyObject *o, PyObject *args)
 	if (!none || !types)
 		return NULL;
 	return Py_BuildValue("NNO", attribute(info.dtp_attr), attribute(info.dtp_arga), types);
+}
+
+static int add_statement(dtrace_hdl_t *h, dtrace_prog_t *prog, dtrace_stmtdesc_t *s, void *arg)
+{
+	struct py_call *call = arg;
+	_cleanup_pyref_ PyObject *tuple = probe_tuple(&s->dtsd_ecbdesc->dted_probe);
+
+	(void)h;
+	(void)prog;
+	return tuple ? PyList_Append(call->callback, tuple) : -1;
+}
+
+PyObject *Consumer_statements(PyObject *o, PyObject *args)
+{
+	struct consumer *self = (struct consumer *)o;
+	_cleanup_pyref_ PyObject *none = NULL;
+	struct py_call call = { 0 };
+	dtrace_prog_t *prog;
+	PyObject *list = NULL;
+	Py_ssize_t i;
+	int rc = -1;
+
+	if (!PyArg_ParseTuple(args, "n:statements", &i) ||
+	    !py_command_enter(self, "statements", py_engine.stmt_iter))
+		return NULL;
+	prog = program_at(self, i);
+	if (prog)
+		list = call.callback = PyList_New(0);
+	if (list)
+		rc = py_engine.stmt_iter(self->h, prog, add_statement, &call);
+	none = py_finish(self, list && (rc == 0 || py_raise(self)));
+	if (!none)
+		Py_CLEAR(list);
+	return list;
 }
 
 /* ---- processes -------------------------------------------------------------------------------------------------- */

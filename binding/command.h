@@ -23,12 +23,22 @@ struct py_command {
 	bool fresh;   /* quiet and flow are as the options are */
 	bool quiet, flow;
 	bool watching_options;
+
+	/* show_json(), in a firing */
+	unsigned int items; /* of its data so far */
+	bool in_text;       /* the last one is a string that goes on */
 };
 
 /* Made at the first need; NULL with an exception. */
 struct py_command *py_command_of(struct consumer *self);
 /* Take the lock for a method that needs an engine's function; NULL with an exception. */
 struct py_command *py_command_enter(struct consumer *self, const char *method, bool has);
+/* Is there an output?  Else an exception. */
+bool py_command_has_output(struct consumer *self, struct py_command *cmd);
+/* Still without the GIL: what was printed goes on its way. */
+void py_command_flush(struct py_command *cmd);
+/* Did it?  Else an OSError, if nothing worse was raised. */
+bool py_command_flushed(const struct py_command *cmd);
 /* A probe description from a tuple (id, provider, module, function, name). */
 bool py_probe_pattern(PyObject *pattern, dtrace_probedesc_t *p);
 

@@ -817,7 +817,7 @@ static PyMethodDef methods[] = {
 	METHOD(compile, METH_VARARGS | METH_KEYWORDS),
 	METHOD(info, METH_VARARGS),
 	METHOD(enable, METH_VARARGS),
-	METHOD(describe, METH_VARARGS),
+	METHOD(statements, METH_VARARGS),
 	METHOD(probes, METH_VARARGS),
 	METHOD(probe_info, METH_VARARGS),
 	METHOD(getopt, METH_VARARGS),
@@ -830,6 +830,8 @@ static PyMethodDef methods[] = {
 	METHOD(list_probes, METH_VARARGS),
 	METHOD(show, METH_NOARGS),
 	METHOD(show_aggregations, METH_NOARGS),
+	METHOD(show_json, METH_NOARGS),
+	METHOD(rows, METH_NOARGS),
 	METHOD(catch_signals, METH_VARARGS),
 	{ NULL, NULL, 0, NULL },
 };

@@ -46,20 +46,18 @@ PyObject *Consumer_open_output(PyObject *o, PyObject *args)
 	return py_finish(self, true);
 }
 
-static bool has_output(struct consumer *self, struct py_command *cmd)
+bool py_command_has_output(struct consumer *self, struct py_command *cmd)
 {
 	return cmd->out || py_raise_text(self->st, "no output is open");
 }
 
-/* Still without the GIL: what was printed goes on its way. */
-static void flush(struct py_command *cmd)
+void py_command_flush(struct py_command *cmd)
 {
 	cmd->error = fflush(cmd->out) == 0 ? 0 : errno;
 	clearerr(cmd->out);
 }
 
-/* Did it?  Else an OSError, if nothing worse was raised. */
-static bool flushed(const struct py_command *cmd)
+bool py_command_flushed(const struct py_command *cmd)
 {
 	if (!cmd->error)
 		return true;
@@ -78,18 +76,20 @@ PyObject *Consumer_put(PyObject *o, PyObject *args)
 	if (!PyArg_ParseTuple(args, "U:put", &text))
 		return NULL;
 	bytes = PyUnicode_EncodeFSDefault(text);
-	cmd = bytes ? py_command_enter(self, "put", true) : NULL;
-	if (!cmd)
+	if (!bytes || !py_lock(self, "put", PY_NESTED))
 		return NULL;
-	ok = has_output(self, cmd);
+	cmd = py_command_of(self);
+	if (!cmd)
+		return py_finish(self, false);
+	ok = py_command_has_output(self, cmd);
 	if (ok) {
 		struct py_call call;
 
 		py_call_begin(&call, self, "put", NULL);
 		fwrite(PyBytes_AsString(bytes), 1, (size_t)PyBytes_Size(bytes), cmd->out);
-		flush(cmd);
+		py_command_flush(cmd);
 		py_call_end(&call);
-		ok = flushed(cmd);
+		ok = py_command_flushed(cmd);
 	}
 	return py_finish(self, ok);
 }
@@ -242,15 +242,15 @@ PyObject *Consumer_show(PyObject *o, PyObject *unused)
 
 	if (!cmd)
 		return NULL;
-	ok = has_output(self, cmd) && watch_options(self, cmd);
+	ok = py_command_has_output(self, cmd) && watch_options(self, cmd);
 	if (ok) {
 		cmd->fresh = false;
 		py_call_begin(&call, self, "show", NULL);
 		rc = py_engine.work(self->h, cmd->out, on_probe, on_record, &call);
-		flush(cmd);
+		py_command_flush(cmd);
 		py_call_end(&call);
 		ok = rc != DTRACE_WORKSTATUS_ERROR || py_raise(self);
-		ok = flushed(cmd) && ok;
+		ok = py_command_flushed(cmd) && ok;
 	}
 	none = py_finish(self, ok);
 	return none ? PyBool_FromLong(rc == DTRACE_WORKSTATUS_DONE) : NULL;
@@ -267,16 +267,16 @@ PyObject *Consumer_show_aggregations(PyObject *o, PyObject *unused)
 
 	if (!cmd)
 		return NULL;
-	ok = has_output(self, cmd);
+	ok = py_command_has_output(self, cmd);
 	if (ok) {
 		py_call_begin(&call, self, "show_aggregations", NULL);
 		rc = py_engine.aggregate_snap(self->h);
 		if (rc == 0)
 			rc = py_engine.aggregate_print(self->h, cmd->out, NULL);
-		flush(cmd);
+		py_command_flush(cmd);
 		py_call_end(&call);
 		ok = rc == 0 || py_raise(self);
-		ok = flushed(cmd) && ok;
+		ok = py_command_flushed(cmd) && ok;
 	}
 	return py_finish(self, ok);
 }
@@ -349,16 +349,16 @@ PyObject *Consumer_list_probes(PyObject *o, PyObject *args)
 	cmd = py_command_enter(self, "list_probes", py_engine.probe_iter);
 	if (!cmd)
 		return NULL;
-	ok = has_output(self, cmd);
+	ok = py_command_has_output(self, cmd);
 	if (ok) {
 		l.out = cmd->out;
 		l.verbose = verbose;
 		py_call_begin(&call, self, "list_probes", NULL);
 		rc = py_engine.probe_iter(self->h, &p, list_probe, &l);
-		flush(cmd);
+		py_command_flush(cmd);
 		py_call_end(&call);
 		ok = rc >= 0 || py_raise(self);
-		ok = flushed(cmd) && ok;
+		ok = py_command_flushed(cmd) && ok;
 	}
 	none = py_finish(self, ok);
 	return none ? PyLong_FromUnsignedLong(l.n) : NULL;

@@ -66,12 +66,12 @@ struct py_engine {
 	/* what a command line needs; the fake of the tests lacks it */
 	dtrace_prog_t *(*fcompile)(dtrace_hdl_t *, FILE *, unsigned int, int, char *const[]);
 	void (*program_info)(dtrace_hdl_t *, dtrace_prog_t *, dtrace_proginfo_t *);
-	int (*xstr2desc)(dtrace_hdl_t *, dtrace_probespec_t, const char *, int, char *const[],
-			 dtrace_probedesc_t *);
+	int (*stmt_iter)(dtrace_hdl_t *, dtrace_prog_t *, dtrace_stmt_f *, void *);
 	int (*probe_iter)(dtrace_hdl_t *, const dtrace_probedesc_t *, dtrace_probe_f *, void *);
 	int (*probe_info)(dtrace_hdl_t *, const dtrace_probedesc_t *, dtrace_probeinfo_t *);
 	char *(*attr2str)(dtrace_attribute_t, char *, size_t);
 	int (*aggregate_print)(dtrace_hdl_t *, FILE *, dtrace_aggregate_walk_f *);
+	int (*aggregate_walk_sorted)(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
 	int (*handle_proc)(dtrace_hdl_t *, dtrace_handle_proc_f *, void *);
 	int (*handle_setopt)(dtrace_hdl_t *, dtrace_handle_setopt_f *, void *);
 	struct ps_prochandle *(*proc_create)(dtrace_hdl_t *, const char *, char *const[]);
@@ -189,6 +189,7 @@ struct py_call {
 	PyObject *event;          /* what is made of it */
 	bool gathering;           /* this is events() */
 	bool printing;            /* the library was asked to print a record */
+	bool json;                /* of show_json(): text goes there */
 	unsigned int count;       /* callbacks so far */
 };
 
@@ -227,13 +228,15 @@ dtrace_aggregate_f py_on_aggregate;      /* arg: struct py_call */
 dtrace_handle_buffered_f py_on_buffered; /* arg of the handlers: struct consumer */
 dtrace_handle_drop_f py_on_drop;
 dtrace_handle_err_f py_on_error;
-void py_note_exit(struct consumer *self, const dtrace_probedata_t *data, const dtrace_recdesc_t *rec);
-/* Hand over what the library printed for the last record, if anything.  false with an exception. */
-bool py_flush_text(struct py_call *call);
-
 /* How a record is treated, by its action. */
 enum py_way { PY_WAY_DATUM, PY_WAY_PRINT, PY_WAY_EXIT, PY_WAY_SKIP };
 enum py_way py_way_of(const dtrace_recdesc_t *rec);
+/* The datum of a record, or NULL without an exception if there is nothing to hand over. */
+PyObject *py_record(struct py_call *call, const dtrace_probedata_t *data,
+		    const dtrace_recdesc_t *rec);
+void py_note_exit(struct consumer *self, const dtrace_probedata_t *data, const dtrace_recdesc_t *rec);
+/* Hand over what the library printed for the last record, if anything.  false with an exception. */
+bool py_flush_text(struct py_call *call);
 
 /* ---- shape.c: what the firings of one enabling have in common --------------------------------------------- */
 
@@ -424,8 +427,8 @@ void *py_raise_text(struct py_state *st, const char *format, ...);
 
 PyObject *Consumer_compile(PyObject *o, PyObject *args, PyObject *kwargs);
 PyObject *Consumer_info(PyObject *o, PyObject *args);
+PyObject *Consumer_statements(PyObject *o, PyObject *args);
 PyObject *Consumer_enable(PyObject *o, PyObject *args);
-PyObject *Consumer_describe(PyObject *o, PyObject *args);
 PyObject *Consumer_probes(PyObject *o, PyObject *args);
 PyObject *Consumer_probe_info(PyObject *o, PyObject *args);
 PyObject *Consumer_getopt(PyObject *o, PyObject *args);
@@ -438,6 +441,8 @@ PyObject *Consumer_put(PyObject *o, PyObject *args);
 PyObject *Consumer_list_probes(PyObject *o, PyObject *args);
 PyObject *Consumer_show(PyObject *o, PyObject *unused);
 PyObject *Consumer_show_aggregations(PyObject *o, PyObject *unused);
+PyObject *Consumer_show_json(PyObject *o, PyObject *unused);
+PyObject *Consumer_rows(PyObject *o, PyObject *unused);
 PyObject *Consumer_catch_signals(PyObject *o, PyObject *signals);
 PyObject *py_get_caught(PyObject *o, void *unused);
 /* Before the handle goes. */
@@ -445,6 +450,8 @@ void py_command_closing(struct consumer *self);
 int py_command_traverse(struct consumer *self, visitproc visit, void *arg);
 void py_command_clear(struct consumer *self);
 void py_command_free(struct consumer *self);
+/* A piece of the text of a record, in show_json(). */
+void py_json_text(struct py_command *cmd, const char *s, size_t n);
 
 /* ---- small things -------------------------------------------------------------------------------------------- */
 

@@ -109,8 +109,8 @@ class Consumer:
     def enable(self, program: int, /) -> int:
         """Enable a program: dtrace_program_exec().  How many probes it matches."""
 
-    def describe(self, text: str, spec: int, args: Sequence[str], /) -> _ProbeDescription:
-        """A probe description from its text: dtrace_xstr2desc()."""
+    def statements(self, program: int, /) -> list[_ProbeDescription]:
+        """The probe descriptions of a program's statements: dtrace_stmt_iter()."""
 
     def probes(self, pattern: _ProbeDescription, /) -> list[_ProbeDescription]:
         """The probes that a description matches: dtrace_probe_iter()."""
@@ -146,6 +146,12 @@ class Consumer:
 
     def show_aggregations(self) -> None:
         """Print the aggregations that the program has not printed."""
+
+    def show_json(self) -> bool:
+        """Print what was recorded as JSON, a line per firing: a pass of dtrace_work().  True at the end."""
+
+    def rows(self) -> list[tuple[int, str, str, str, list[Any], Any]]:
+        """All aggregations, sorted and left as they are: number, name, function, kinds of the keys, keys, value."""
 
     def catch_signals(self, *signals: int) -> None:
         """Note the first one of these signals, end a sleep(), and let a second one end the process."""

@@ -15,13 +15,12 @@ from .options import ERROR, LIST, OK, VERSION, complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .._embedded import Consumer
+    from .._embedded import Consumer, _ProbeDescription
     from .._errors import Drop, Fault
     from .options import Clause, Options
 
 LISTING = f"{'ID':>5} {'PROVIDER':>10} {'MODULE':>17} {'FUNCTION':>33} NAME\n"
+FOREVER = float("inf")
 ANY = (0, "", "", "", "")
 
 
@@ -32,6 +31,52 @@ class Fatal(Exception):
 def reason(e: BaseException) -> str:
     """An exception in one line."""
     return str(getattr(e, "message", None) or getattr(e, "strerror", None) or e)
+
+
+class Output:
+    """What becomes of the data: this one does nothing with it."""
+
+    interval: float | None = None
+    """Seconds between two ticks; None: there are none."""
+
+    def __init__(self, c: Consumer) -> None:
+        self.c = c
+
+    def work(self) -> bool:
+        """Take what has been recorded; True at the end."""
+        return self.c.show()
+
+    def tick(self) -> None:
+        """An interval has passed."""
+
+    def interrupted(self) -> None:
+        """A signal has come, after which the tracing ends."""
+
+    def end(self) -> None:
+        """All has been taken."""
+
+    def close(self) -> None:
+        """Whatever happened: put things back."""
+
+    def drop(self, drop: Drop) -> None:
+        complain(drop.message)
+
+    def fault(self, fault: Fault) -> None:
+        complain(fault.message)
+
+    def process(self, pid: int, message: str) -> None:
+        complain(message)
+
+
+class Text(Output):
+    """dtrace(1)'s own."""
+
+    def interrupted(self) -> None:
+        self.c.put("\n")
+
+    def end(self) -> None:
+        self.c.put("\n")
+        self.c.show_aggregations()
 
 
 class Program:
@@ -56,17 +101,19 @@ class Tool:
         except Exception as e:
             raise Fatal(f"failed to initialize dtrace: {reason(e)}") from None
         self.programs: list[Program] = []
+        self.out = Output(self.c)
 
     # ---- what happens meanwhile -----------------------------------------------------------------
 
     def on_drop(self, drop: Drop) -> None:
-        complain(drop.message)
+        self.out.drop(drop)
 
     def on_error(self, fault: Fault) -> None:
-        complain(fault.message)
+        self.out.fault(fault)
 
     def on_process(self, pid: int, message: str | None) -> None:
-        self.notice(message if message is not None else f"pid {pid} has exited")
+        if not self.quiet:
+            self.out.process(pid, message if message is not None else f"pid {pid} has exited")
 
     def notice(self, message: str) -> None:
         """What is of interest, but not to those who want it quiet."""
@@ -151,22 +198,28 @@ class Tool:
     # ---- modes ----------------------------------------------------------------------------------
 
     def list_probes(self) -> None:
-        self.c.put(LISTING)
+        if self.o.format != "json":
+            self.c.put(LISTING)
         if not self.o.clauses:
-            self.c.list_probes(ANY, self.o.verbose)
+            self.list_pattern(ANY)
         for clause in self.o.clauses:
             self.list_clause(clause)
 
     def list_clause(self, clause: Clause) -> None:
-        self.compile(clause)
-        text = clause.text
-        end = min(i for i in (*map(text.find, "{/;"), len(text)) if i >= 0)
-        pattern = self.c.describe(text[:end], clause.spec, [sys.argv[0], *self.o.args])
-        try:
+        for pattern in self.c.statements(self.compile(clause).number):
+            try:
+                self.list_pattern(pattern)
+            except Exception as e:
+                complain(f"failed to match {':'.join(pattern[1:])}: {reason(e)}")
+                self.status = ERROR
+
+    def list_pattern(self, pattern: _ProbeDescription) -> None:
+        if self.o.format == "json":
+            from . import jsonlines
+
+            jsonlines.list_probes(self.c, pattern)
+        else:
             self.c.list_probes(pattern, self.o.verbose)
-        except Exception as e:
-            complain(f"failed to match {':'.join(pattern[1:])}: {reason(e)}")
-            self.status = ERROR
 
     def go(self) -> None:
         sizes = {
@@ -192,37 +245,57 @@ class Tool:
             if wanted is not None and got is not None and got < wanted:
                 self.notice(f"{what} lowered to {size(got)}")
 
+    def output(self) -> Output:
+        """What is made of the records and the aggregations."""
+        if self.o.format == "text":
+            return Text(self.c)
+        if self.o.format == "json":
+            from . import jsonlines
+
+            return jsonlines.Lines(self.c)
+        from . import views
+
+        return views.VIEWS[self.o.format](self.c, self.o)
+
     def trace(self) -> None:
         c = self.c
+        self.out = self.output()
         c.catch_signals(_signal.SIGINT, _signal.SIGTERM)
         self.go()
         c.resume()
         try:
-            self.follow(c.show)
-            c.put("\n")
-            c.show_aggregations()
+            self.follow(self.out)
+            self.out.end()
         except OSError as e:
             raise Fatal(f"failed to write output: {reason(e)}") from None
         except Exception as e:
+            if not is_expected(e):
+                raise
             raise Fatal(f"processing aborted: {reason(e)}") from None
+        finally:
+            self.out.close()
         if c.exit_status is not None:
             self.status = c.exit_status
 
-    def follow(self, work: Callable[[], bool]) -> None:
+    def follow(self, out: Output) -> None:
         """Until exit(), a signal, the end of the processes, or the end of the time."""
         c = self.c
-        end = None if self.o.timeout is None else monotonic() + self.o.timeout
+        end = FOREVER if self.o.timeout is None else monotonic() + self.o.timeout
+        tick = FOREVER if out.interval is None else monotonic() + out.interval
         done = False
         while not done:
-            left = None if end is None else max(end - monotonic(), 0)
+            at = min(end, tick)
             if not c.caught:
-                c.sleep(left)
+                c.sleep(None if at == FOREVER else max(at - monotonic(), 0))
             if c.caught:
-                c.put("\n")
-            if c.caught or (end is not None and monotonic() >= end):
+                out.interrupted()
+            if c.caught or monotonic() >= end:
                 c.stop()
                 done = True
-            done = work() or done
+            done = out.work() or done
+            if out.interval is not None and monotonic() >= tick:
+                out.tick()
+                tick = max(tick + out.interval, monotonic())
 
     def run(self) -> int:
         self.open_output()
