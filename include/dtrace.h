@@ -144,7 +144,7 @@ typedef struct dtrace_probedesc {
 /*
  * One datum of an enabling's record.  Stacks: DTRACEACT_STACK is dtrd_size/8 kernel PCs, zero
  * terminated; USTACK/JSTACK is a uint64_t process id, then user PCs.  USYM, UMOD and UADDR are two
- * uint64_t: process id, address.  TRACEMEM_DYNSIZE follows a TRACEMEM record and holds
+ * uint64_t: process id, address.  PRINT with dtrd_arg 1 is a uint64_t address, then the structure that was there.  TRACEMEM_DYNSIZE follows a TRACEMEM record and holds
  * the number of bytes to show.
  */
 typedef struct dtrace_recdesc {

@@ -80,6 +80,7 @@ static void env_refresh(void *arg, struct dt_env *env)
 	dtrace_hdl_t *h = arg;
 
 	env->strsize = dt_opt_u32(h, DT_OPT_STRSIZE, 8, 64 << 10);
+	env->printsize = dt_opt_u32(h, DT_OPT_PRINTSIZE, 8, 64 << 10);
 	env->cflags = h->cflags | dt_opt_cflags(h);
 	env->destructive = dt_opt(h, DT_OPT_DESTRUCTIVE) != 0;
 }

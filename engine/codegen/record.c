@@ -252,6 +252,30 @@ static void layout_tracemem(struct layout *l, const struct dt_stmt *s)
 	}
 }
 
+/* print() of a pointer to a structure shows what is there. */
+static const struct dt_type *print_pointee(const struct dt_node *n)
+{
+	const struct dt_type *t = dt_type_resolve(n->type);
+	struct dt_type *to = t->kind == DT_POINTER ? dt_type_resolve(t->ref) : NULL;
+
+	return to && dt_type_is_sou(to) ? to : NULL;
+}
+
+static void layout_print(struct layout *l, const struct dt_stmt *s)
+{
+	const struct dt_type *to = print_pointee(s->args[0]);
+	struct dt_datum *d = new_datum(l);
+
+	g_datum_of(l->g, s->args[0], d);
+	if (to) {
+		d->kind = DT_D_BYTES;
+		d->type = to;
+		d->size = 8 + (u32)dt_type_size(to);
+		d->arg = 1;
+	}
+	add_rec(l, d, DTRACEACT_PRINT);
+}
+
 /* stack(), sym(x) ... as statements: an action node made of the statement. */
 static struct dt_node *action_node(struct gen *g, const struct dt_stmt *s)
 {
@@ -280,6 +304,7 @@ static void layout_action(struct layout *l, const struct dt_stmt *s)
 	case DT_A_NORMALIZE: layout_aggact(l, s, DT_ACT_NORMALIZE); return;
 	case DT_A_DENORMALIZE: layout_aggact(l, s, DT_ACT_DENORMALIZE); return;
 	case DT_A_TRACEMEM: layout_tracemem(l, s); return;
+	case DT_A_PRINT: layout_print(l, s); return;
 	case DT_A_EXIT:
 		d = new_datum(l);
 		d->kind = DT_D_INT;
@@ -717,6 +742,23 @@ static void act_tracemem(struct gen *g, const struct dt_stmt *s)
 	}
 }
 
+static void act_print(struct gen *g, const struct dt_stmt *s)
+{
+	const struct dt_datum *d = next_datum(g);
+	const struct dt_node *n = s->args[0];
+	struct addr a;
+
+	if (!print_pointee(n)) {
+		g_store_datum(g, n, d, field(g, d), false);
+		return;
+	}
+	a = g_ptr(g, n);
+	if (a.kind == ADDR_BTF)
+		a.kind = ADDR_KERN;
+	e_st(g, field(g, d), 8, e_addr(g, a.m));
+	g_copy(g, mem_add(field(g, d), 8), a, d->size - 8, n->loc);
+}
+
 static void act_key(struct gen *g, const struct dt_stmt *s)
 {
 	const struct dt_datum *d = next_datum(g);
@@ -737,6 +779,7 @@ void g_segment_stmt(struct gen *g, const struct dt_stmt *s)
 	case DT_A_FREOPEN: act_args(g, s); return;
 	case DT_A_EXIT: act_exit(g, s); return;
 	case DT_A_TRACEMEM: act_tracemem(g, s); return;
+	case DT_A_PRINT: act_print(g, s); return;
 	case DT_A_PRINTA:
 	case DT_A_CLEAR:
 	case DT_A_TRUNC:

@@ -11,6 +11,7 @@
  *   print.c      default text of one record
  *   printf.c     formats
  *   stack.c      symbols and stacks
+ *   typed.c      print(): values by their types
  *   libact.c     clear, trunc, normalize, denormalize
  *   aggregate.c  the consumer's rows: made, cleared, removed, encoded
  *   slots.c      hash -> row, hash -> source
@@ -172,6 +173,10 @@ bool dt_kind_has_pid(enum dt_datakind kind);
 
 /* ---- print.c --------------------------------------------------------------------------------- */
 void dt_put_hexdump(struct dt_str *out, const void *p, size_t n);
+
+/* ---- typed.c --------------------------------------------------------------------------------- */
+/* A line or more; pointee: the datum is an address and the structure that was there. */
+void dt_put_typed(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it, bool pointee);
 
 /* ---- printf.c -------------------------------------------------------------------------------- */
 /* What a format takes its arguments from: records (or an aggregation's keys), and results of

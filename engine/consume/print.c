@@ -240,6 +240,17 @@ static int print_tracemem(const struct job *j)
 	return dt_out_end(j->h, j->fp, out) < 0 ? -1 : 1 + sized;
 }
 
+static int print_typed(const struct job *j)
+{
+	struct dt_item it = dt_item_of(j->rec, j->data->dtpda_data);
+	struct dt_str *out = dt_out(j->h, j->fp);
+
+	if (!out)
+		return -1;
+	dt_put_typed(j->h, out, &it, j->rec->dtrd_arg != 0);
+	return dt_out_end(j->h, j->fp, out) < 0 ? -1 : 1;
+}
+
 static int print_printf(const struct job *j)
 {
 	const struct dt_fmt *f = j->rec->dtrd_format;
@@ -290,7 +301,7 @@ static const struct {
 	{ DTRACEACT_USTACK, print_datum },      { DTRACEACT_JSTACK, print_datum },
 	{ DTRACEACT_SYM, print_datum },         { DTRACEACT_MOD, print_datum },
 	{ DTRACEACT_USYM, print_datum },        { DTRACEACT_UMOD, print_datum },
-	{ DTRACEACT_UADDR, print_datum },       { DTRACEACT_PRINT, not_yet },
+	{ DTRACEACT_UADDR, print_datum },       { DTRACEACT_PRINT, print_typed },
 	{ DTRACEACT_SYSTEM, not_yet },          { DTRACEACT_FREOPEN, not_yet },
 };
 

@@ -330,6 +330,46 @@ static void act_trace(struct dt_compile *c, struct dt_stmt *s)
 		s->args[0] = dt_to_string(c, n);
 }
 
+/* A pointer to a structure: that is what print() shows. */
+static struct dt_type *struct_behind(const struct dt_node *n)
+{
+	const struct dt_type *t = dt_type_resolve(n->type);
+	struct dt_type *to = t && t->kind == DT_POINTER ? dt_type_resolve(t->ref) : NULL;
+
+	return to && dt_type_is_sou(to) ? to : NULL;
+}
+
+static void act_print(struct dt_compile *c, struct dt_stmt *s)
+{
+	const struct dt_type *t;
+	struct dt_node *n;
+
+	if (!count_ok(c, "print", s->nargs, 1, 1, s->loc))
+		return;
+	n = s->args[0] = dt_check_expr(c, s->args[0]);
+	if (dt_is_poison(n))
+		return;
+	if (is_kind(n, DT_VOID) || is_kind(n, DT_DYN) || is_kind(n, DT_FUNC) ||
+	    (n->op == N_CALL && !n->subr && n->act)) {
+		dt_err(c, D_PROTO_ARG, n->loc,
+		       "print( ) argument #1 must be a value or a pointer to a structure, not \"%s\"",
+		       dt_tstr(c, n->type));
+		return;
+	}
+	t = struct_behind(n);
+	if (!t)
+		t = dt_type_resolve(n->type);
+	if (dt_type_is_string(t))
+		return;
+	if (!dt_type_size(t))
+		dt_err(c, D_PRINT_SIZE, n->loc, "print( ) of an incomplete type: \"%s\"",
+		       dt_tstr(c, t));
+	else if (dt_type_size(t) > c->env->printsize)
+		dt_err(c, D_PRINT_SIZE, n->loc,
+		       "print( ) of \"%s\": its %llu bytes are more than option printsize (%u) allows",
+		       dt_tstr(c, t), (unsigned long long)dt_type_size(t), c->env->printsize);
+}
+
 static void act_exit(struct dt_compile *c, struct dt_stmt *s)
 {
 	if (fit_args(c, "exit", "i", 1, s->args, s->nargs, s->loc))
@@ -438,8 +478,8 @@ static const struct {
 	{ DT_A_BREAKPOINT, "", 0 }, { DT_A_CHILL, "i", 1 },        { DT_A_COMMIT, "i", 1 },
 	{ DT_A_COPYOUT, "Ppi", 3 }, { DT_A_COPYOUTSTR, "spi", 3 }, { DT_A_DISCARD, "i", 1 },
 	{ DT_A_FTRUNCATE, "", 0 },  { DT_A_PANIC, "", 0 },         { DT_A_PCAP, "Pi", 2 },
-	{ DT_A_PRINT, "a", 1 },     { DT_A_PRINTM, "iP", 2 },      { DT_A_RAISE, "i", 1 },
-	{ DT_A_RETURN, "i", 1 },    { DT_A_SPECULATE, "i", 1 },    { DT_A_STOP, "", 0 },
+	{ DT_A_PRINTM, "iP", 2 },   { DT_A_RAISE, "i", 1 },        { DT_A_RETURN, "i", 1 },
+	{ DT_A_SPECULATE, "i", 1 }, { DT_A_STOP, "", 0 },
 };
 
 static void act_plain(struct dt_compile *c, struct dt_stmt *s)
@@ -462,6 +502,7 @@ static const struct {
 	{ DT_A_DENORMALIZE, act_normalize }, { DT_A_SETOPT, act_setopt },
 	{ DT_A_PRINTF, dt_check_printf },    { DT_A_SYSTEM, dt_check_printf },
 	{ DT_A_FREOPEN, dt_check_printf },   { DT_A_PRINTA, dt_check_printa },
+	{ DT_A_PRINT, act_print },
 };
 
 void dt_check_act(struct dt_compile *c, struct dt_stmt *s, const struct dt_action *act)

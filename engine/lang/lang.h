@@ -286,7 +286,8 @@ struct dt_env {
 	char *const *argv;
 	/* options that concern compiling, and the hook for #pragma D option (0, or -1 with *err set) */
 	u32 strsize;
-	u32 cflags; /* DTRACE_C_* */
+	u32 printsize; /* the most that print() shows */
+	u32 cflags;    /* DTRACE_C_* */
 	bool destructive;
 	bool allow_pending; /* tests of the front end: rows marked pending are no error */
 	int (*pragma_option)(void *arg, const char *name, const char *value, const char **err);

@@ -95,6 +95,7 @@ void world_begin(struct world *w, const char *text)
 	w->env.pgid = 100;
 	w->env.sid = 100;
 	w->env.strsize = 256;
+	w->env.printsize = 8192;
 	set_args(w, text);
 }
 

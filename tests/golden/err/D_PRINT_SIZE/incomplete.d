@@ -1,0 +1,5 @@
+struct unknown;
+BEGIN
+{
+	print((struct unknown *)arg0);
+}
