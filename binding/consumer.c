@@ -166,6 +166,7 @@ static PyObject *Consumer_new(PyTypeObject *type, PyObject *args, PyObject *kwar
 	if (!self)
 		return NULL;
 	self->st = PyType_GetModuleState(type);
+	self->module = Py_XNewRef(PyType_GetModule(type));
 	self->lock = PyThread_allocate_lock();
 	if (!self->lock)
 		PyErr_NoMemory();
@@ -204,6 +205,7 @@ static void Consumer_dealloc(PyObject *o)
 	struct consumer *self = (struct consumer *)o;
 	PyTypeObject *type = Py_TYPE(o);
 	freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+	PyObject *module = self->module;
 
 	PyObject_GC_UnTrack(o);
 	unregister_consumer(self);
@@ -218,6 +220,7 @@ static void Consumer_dealloc(PyObject *o)
 	free(self->text);
 	if (self->lock)
 		PyThread_free_lock(self->lock);
+	Py_XDECREF(module);
 	release(o);
 	Py_DECREF(type);
 }

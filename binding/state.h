@@ -139,6 +139,7 @@ struct consumer {
 	pid_t pid;       /* who opened it: a forked child must leave it alone */
 	bool foreign;    /* this is a forked child's copy */
 
+	PyObject *module; /* st lives as long; when Python ends, modules are cleared before what they made */
 	PyThread_type_lock lock;
 	atomic_ulong owner;           /* thread that holds the lock, 0: none */
 	struct py_call *call;         /* the innermost use of the library, NULL outside */

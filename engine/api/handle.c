@@ -136,11 +136,14 @@ static int init(dtrace_hdl_t *h)
 		return dt_fail(&h->err, errno, "eventfd: %s", dt_errstr(errno));
 	h->ksyms = dt_ksyms_new(&h->err);
 	h->usyms = dt_usyms_new();
-	if (!h->ksyms || !h->usyms || dt_types_init(&h->types, BTF_PATH) < 0 ||
+	h->users = dt_users_new(&h->err);
+	if (!h->ksyms || !h->usyms || !h->users || dt_types_init(&h->types, BTF_PATH) < 0 ||
 	    dt_probes_init(&h->probes, &h->err) < 0)
 		return h->err.code ? -1 : dt_set_errno(h, EDT_NOMEM);
 	h->probes.types = &h->types;
 	h->probes.sources = (struct dt_sources){ .tracefs = source_tracefs, .arg = h };
+	dt_users_ops(h->users, &h->userops);
+	h->probes.user = &h->userops;
 	env_init(h);
 	return 0;
 }
@@ -209,6 +212,7 @@ void dtrace_close(dtrace_hdl_t *h)
 	dt_probes_fini(&h->probes);
 	dt_types_fini(&h->types);
 	dt_usyms_free(h->usyms);
+	dt_users_free(h->users);
 	dt_ksyms_free(h->ksyms);
 	dt_cleanup_close(&h->wake_fd);
 	dt_str_fini(&h->buffered);

@@ -65,6 +65,7 @@ enum dt_feature {
 	DT_FEAT_LOOP,
 	DT_FEAT_BATCH,
 	DT_FEAT_TEST_RUN,
+	DT_FEAT_UPROBE_MULTI,
 	DT_NFEATS
 };
 bool dt_feature(dtrace_hdl_t *h, enum dt_feature f);
@@ -156,6 +157,8 @@ struct dtrace_hdl {
 	struct dt_options opts;
 	struct dt_ksyms *ksyms;
 	struct dt_usyms *usyms;
+	struct dt_users *users;
+	struct dt_user userops;
 	struct dtrace_prog *progs, **progs_tail;
 	DT_VEC(struct dt_clause *) clauses; /* enabled, in order */
 	u32 nclauses_compiled;

@@ -98,6 +98,47 @@ static vreg profile_arg(struct gen *g, u32 n)
 	return d;
 }
 
+/* ---- user code -------------------------------------------------------------------------------------------- */
+
+static vreg cookie(struct gen *g)
+{
+	return e_call(g, BPF_FUNC_get_attach_cookie, a_reg(g->ctx));
+}
+
+static vreg user_key(struct gen *g)
+{
+	return e_zext32(g, cookie(g));
+}
+
+/* What lies at an address of the process; 0 when it cannot be read. */
+static vreg read_user(struct gen *g, struct mem m, u32 size)
+{
+	s32 slot = ir_slot(g->f, 8);
+
+	e_sti(g, mem_fp(slot), 8, 0);
+	e_call(g, BPF_FUNC_probe_read_user, a_fp(slot), a_imm(size), a_mem(m));
+	return e_ld(g, mem_fp(slot), 8);
+}
+
+/* The first ones are in registers, the others on the stack, behind the return address. */
+static vreg uentry_arg(struct gen *g, u32 n)
+{
+	const u32 nregs = DT_NELEM(dt_arch_func_arg);
+
+	if (n < nregs)
+		return e_ld(g, (struct mem){ g->ctx, dt_arch_func_arg[n] }, 8);
+	vreg sp = e_ld(g, (struct mem){ g->ctx, DT_ARCH_SP }, 8);
+
+	return read_user(g, (struct mem){ sp, DT_ARCH_STACK_ARGS + (s64)(n - nregs) * 8 }, 8);
+}
+
+static vreg ureturn_arg(struct gen *g, u32 n)
+{
+	if (n == 1)
+		return e_ld(g, (struct mem){ g->ctx, DT_ARCH_RETVAL }, 8);
+	return e_movi(g, n == 0 ? -1 : 0);
+}
+
 /* ---- the table ------------------------------------------------------------------------------------------- */
 
 static vreg no_arg(struct gen *g, u32 n)
@@ -125,6 +166,9 @@ static const struct abi abis[] = {
 			    .machinery = 1,
 			    .typed = true,
 			    .arg = raw_tp_arg },
+	[DT_ABI_UENTRY] = { .prog_type = BPF_PROG_TYPE_KPROBE, .key = user_key, .arg = uentry_arg },
+	[DT_ABI_URETURN] = { .prog_type = BPF_PROG_TYPE_KPROBE, .key = user_key, .arg = ureturn_arg },
+	[DT_ABI_UINSN] = { .prog_type = BPF_PROG_TYPE_KPROBE, .key = user_key, .arg = no_arg },
 	[DT_ABI_PROFILE] = { .prog_type = BPF_PROG_TYPE_PERF_EVENT, .arg = profile_arg },
 };
 
@@ -136,6 +180,18 @@ const struct abi *g_abi(const struct gen *g)
 vreg g_raw_arg(struct gen *g, u32 n)
 {
 	return g->errinfo ? errinfo_arg(g, n) : g_abi(g)->arg(g, n);
+}
+
+bool g_at_entry(const struct gen *g)
+{
+	return !g->errinfo && g->set->at->abi == DT_ABI_UENTRY;
+}
+
+vreg g_return_address(struct gen *g)
+{
+	vreg sp = e_ld(g, (struct mem){ g->ctx, DT_ARCH_SP }, 8);
+
+	return read_user(g, (struct mem){ sp, 0 }, 8);
 }
 
 u32 g_machinery_frames(const struct gen *g)

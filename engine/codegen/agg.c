@@ -609,7 +609,7 @@ void g_agg(struct gen *g, const struct dt_stmt *s)
 	if (a->store == DT_AGG_HASH) /* keys are evaluated before the value */
 		key = make_key(g, a, s);
 
-	u.atomic = g->agguse[s->agg->varid - 1].shared && g_nesting(g);
+	u.atomic = (g->agguse[s->agg->varid - 1].shared || g_preemptible(g)) && g_nesting(g);
 	if (s->nargs)
 		u.v = g_expr(g, s->args[0]);
 	if (incr)

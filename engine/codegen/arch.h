@@ -7,6 +7,10 @@
 
 /* system call arguments 0-5: rdi rsi rdx r10 r8 r9 */
 static const unsigned char dt_arch_syscall_arg[6] = { 112, 104, 96, 56, 72, 64 };
+/* arguments of functions in registers: rdi rsi rdx rcx r8 r9 */
+static const unsigned char dt_arch_func_arg[6] = { 112, 104, 96, 88, 72, 64 };
+#define DT_ARCH_STACK_ARGS 8   /* at a function's first instruction: sp + this */
+#define DT_ARCH_RETVAL 80      /* rax */
 #define DT_ARCH_SYSCALL_NR 120 /* orig_rax */
 #define DT_ARCH_IP 128
 #define DT_ARCH_CS 136

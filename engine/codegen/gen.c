@@ -201,6 +201,17 @@ void e_zero(struct gen *g, struct mem m, u32 size)
 		e_sti(g, mem_add(m, at), 1, 0);
 }
 
+/* Programs on user code run with preemption on: the next thread may come along the same way. */
+static bool is_preemptible(enum dt_attach_kind kind)
+{
+	return kind == DT_AT_UPROBE;
+}
+
+bool g_preemptible(const struct gen *g)
+{
+	return is_preemptible(g->set->kind);
+}
+
 bool g_nesting(const struct gen *g)
 {
 	return g->nrecorders > 1;
@@ -210,7 +221,7 @@ bool g_nesting(const struct gen *g)
 
 bool g_single_probe(const struct gen *g, const struct dt_probe **p)
 {
-	if (!g->ac || g->ac->probes.n != 1)
+	if (!g->ac || g->ac->probes.n != 1 || g->ac->late)
 		return false;
 	*p = g->ac->probes.v[0];
 	return true;
@@ -228,7 +239,7 @@ vreg g_probe_id(struct gen *g)
 
 		return s->id_add ? e_alui(g, IR_ADD, v, s->id_add) : v;
 	}
-	struct mem m = g_rodata_mem(g, s->id_off);
+	struct mem m = g_table_mem(g, s->id_off);
 
 	return e_ld(g, (struct mem){ e_alu(g, IR_ADD, m.p, e_alui(g, IR_SHL, g_key_index(g), 2)), 0 },
 		    4);
@@ -251,6 +262,31 @@ static void find_affine(const struct gen *g, struct at_set *s)
 			s->affine = false;
 }
 
+static u32 add_globals(struct gen *g, u32 size)
+{
+	u32 off = DT_ROUNDUP(g->globals_top, 8);
+
+	g->globals_top = off + size;
+	return off;
+}
+
+/* The same tables, but in globals and with rows to spare. */
+static void layout_late(struct gen *g, struct at_set *s, u32 *ids, u64 *masks)
+{
+	struct dt_userset *u = s->user;
+
+	u->nkeys = g_table_rows(s);
+	u->ids = ids;
+	u->masks = masks;
+	u->id_off = s->id_off = add_globals(g, u->nkeys * (u32)sizeof(*ids));
+	u->mask_words = s->mask_words;
+	u->mask_off = s->mask_off = add_globals(g, u->nkeys * s->mask_words * (u32)sizeof(*masks));
+	u->nclauses = s->clauses.n;
+	u->clauses = dt_arena_alloc(g->arena, (u->nclauses + 1) * sizeof(*u->clauses));
+	for (u32 c = 0; c < s->clauses.n; c++)
+		u->clauses[c] = s->clauses.v[c].clause;
+}
+
 /* Constant tables of a many-key attach point: clause masks and, when ids follow no rule, probe ids. */
 static void layout_tables(struct gen *g, struct at_set *s)
 {
@@ -258,28 +294,37 @@ static void layout_tables(struct gen *g, struct at_set *s)
 
 	if (n <= 1)
 		return;
-	find_affine(g, s);
-	if (s->probes.n == 1)
+	if (!s->user)
+		find_affine(g, s);
+	if (s->probes.n == 1 && !s->user)
 		return;
-	if (!s->affine) {
-		u32 *ids = dt_arena_alloc(g->arena, n * sizeof(*ids));
+	u32 *ids = s->affine ? NULL : dt_arena_alloc(g->arena, n * sizeof(*ids));
 
-		for (u32 k = 0; k < s->probes.n; k++)
-			ids[g_probe_key(g, s, s->probes.v[k])] = s->probes.v[k]->id;
-		s->id_off = g_rodata(g, ids, n * (u32)sizeof(*ids), 8);
-	}
+	for (u32 k = 0; ids && k < s->probes.n; k++)
+		ids[g_probe_key(g, s, s->probes.v[k])] = s->probes.v[k]->id;
 	s->mask_words = DT_ROUNDUP(s->clauses.n, 64) / 64;
 	u64 *mask = dt_arena_alloc(g->arena, (size_t)n * s->mask_words * sizeof(*mask));
 
 	for (u32 c = 0; c < s->clauses.n; c++) {
 		struct at_clause *ac = &s->clauses.v[c];
 
-		ac->all = ac->probes.n == s->probes.n;
+		ac->all = ac->probes.n == s->probes.n && !s->user;
 		for (u32 k = 0; k < ac->probes.n; k++)
 			mask[g_probe_key(g, s, ac->probes.v[k]) * s->mask_words + c / 64] |=
 				UINT64_C(1) << c % 64;
 	}
+	if (s->user) {
+		layout_late(g, s, ids, mask);
+		return;
+	}
+	if (ids)
+		s->id_off = g_rodata(g, ids, n * (u32)sizeof(*ids), 8);
 	s->mask_off = g_rodata(g, mask, n * s->mask_words * (u32)sizeof(*mask), 8);
+}
+
+struct mem g_table_mem(struct gen *g, u32 off)
+{
+	return g->set->user ? g_globals_mem(g, off) : g_rodata_mem(g, off);
 }
 
 /* The key as an index.  It was compared with nkeys already; the mask says so again to verifiers that forgot (see
@@ -307,7 +352,7 @@ u32 g_probe_key(const struct gen *g, const struct at_set *s, const struct dt_pro
 static vreg mask_word(struct gen *g, u32 word)
 {
 	const struct at_set *s = g->set;
-	struct mem m = g_rodata_mem(g, s->mask_off + word * 8);
+	struct mem m = g_table_mem(g, s->mask_off + word * 8);
 	vreg off = e_alui(g, IR_MUL, g_key_index(g), s->mask_words * 8);
 
 	return e_ld(g, (struct mem){ e_alu(g, IR_ADD, m.p, off), 0 }, 8);
@@ -365,7 +410,7 @@ static void dispatch(struct gen *g)
 	u32 wanted = ir_label(g->f), known = ir_label(g->f);
 
 	g->key = s->shared ? e_call(g, BPF_FUNC_get_attach_cookie, a_reg(g->ctx)) : g_abi(g)->key(g);
-	if (s->probes.n == 1) { /* no table for one */
+	if (s->probes.n == 1 && !s->user) { /* no table for one */
 		e_jcci(g, BPF_JEQ, g->key, s->probes.v[0]->key, known);
 		e_ret(g, 0);
 		e_label(g, known);
@@ -493,6 +538,8 @@ static void make_program(struct gen *g, struct at_set *set, struct dt_progspec *
 	spec->at = set->at;
 	spec->targets = (const struct dt_attach *const *)set->targets.v;
 	spec->ntargets = set->targets.n;
+	spec->probes = set->probes.v;
+	spec->nprobes = set->probes.n;
 	spec->prog_type = g_abi(g)->prog_type;
 	g_prog_name(set, index, spec->name);
 	make_main(g);
@@ -661,6 +708,35 @@ static void sort_by_probe(struct at_set *s)
 	}
 }
 
+/* What the consumer has to know of an attach point of user level. */
+static struct dt_userset *userset_of(struct gen *g, const struct dt_attach *at)
+{
+	struct dt_userset *u;
+
+	for (u32 k = 0; k < g->o->usersets.n; k++)
+		if (g->o->usersets.v[k]->at == at)
+			return g->o->usersets.v[k];
+	u = dt_arena_new(g->arena, struct dt_userset);
+	u->at = at;
+	*dt_vec_push(g->arena, &g->o->usersets) = u;
+	return u;
+}
+
+#define LATE_KEYS 1024 /* probes that may come while it runs */
+
+static void add_late(struct gen *g, struct grouping *gr, const struct dt_clause *c,
+		     struct dt_attach *at)
+{
+	struct at_set *s = &g->sets.v[set_of(g, gr, at)];
+
+	clause_in(g, s, c)->late = true;
+	if (s->user)
+		return;
+	s->user = userset_of(g, at);
+	s->user->late = true;
+	s->nkeys = at->nkeys + LATE_KEYS;
+}
+
 static void collect_sets(struct gen *g)
 {
 	u32 nattaches = g->env->probes->attaches.n + 1;
@@ -669,14 +745,19 @@ static void collect_sets(struct gen *g)
 
 	g->slot = dt_arena_alloc(g->arena, nattaches * sizeof(u32));
 	find_alike(g, &gr);
-	for (u32 c = 0; c < g->nclauses; c++)
-		for (u32 k = 0; k < g->clauses[c]->probes.n; k++) {
-			struct dt_probe *p = g->clauses[c]->probes.v[k];
+	for (u32 c = 0; c < g->nclauses; c++) {
+		const struct dt_clause *cl = g->clauses[c];
+
+		for (u32 k = 0; k < cl->probes.n; k++) {
+			struct dt_probe *p = cl->probes.v[k];
 			u32 set = set_of(g, &gr, p->at);
-			struct at_clause *ac = clause_in(g, &g->sets.v[set], g->clauses[c]);
+			struct at_clause *ac = clause_in(g, &g->sets.v[set], cl);
 
 			*dt_vec_push(g->arena, &ac->probes) = p;
 		}
+		for (u32 k = 0; k < cl->late.n; k++)
+			add_late(g, &gr, cl, cl->late.v[k].at);
+	}
 	for (u32 k = 0; k < g->sets.n; k++) {
 		struct at_set *s = &g->sets.v[k];
 
@@ -687,7 +768,7 @@ static void collect_sets(struct gen *g)
 		if (s->kind == DT_AT_ERROR)
 			g->error_set = s;
 		else if (s->kind != DT_AT_BEGIN && s->kind != DT_AT_END)
-			g->nrecorders++;
+			g->nrecorders += 1 + is_preemptible(s->kind);
 	}
 }
 

@@ -33,7 +33,8 @@ struct mem {
 struct at_clause {
 	const struct dt_clause *clause;
 	DT_VEC(struct dt_probe *) probes;
-	bool all; /* every wanted key of the attach point */
+	bool all;  /* every wanted key of the attach point */
+	bool late; /* more probes may come */
 };
 struct at_set {
 	struct dt_attach *at; /* the first of targets */
@@ -44,6 +45,7 @@ struct at_set {
 	u32 nkeys;
 	DT_VEC(struct at_clause) clauses;
 	DT_VEC(struct dt_probe *) probes; /* wanted, by key */
+	struct dt_userset *user; /* late: the tables are in globals, for the consumer to fill; else NULL */
 	u32 mask_words;
 	u32 mask_off; /* rodata: mask_words u64 per key; ~0 not laid out */
 	u32 id_off;   /* rodata: u32 probe id per key */
@@ -170,8 +172,9 @@ struct mem g_state_mem(struct gen *g, u32 off);
 struct mem g_tmp(struct gen *g, u32 size);  /* scratch until the statement's end */
 struct mem g_keep(struct gen *g, u32 size); /* scratch until the clause's end */
 vreg g_probe_id(struct gen *g);
-vreg g_key_index(struct gen *g);          /* the key, bounded for table look-ups */
-u32 g_table_rows(const struct at_set *s); /* rows of such tables: a power of two */
+vreg g_key_index(struct gen *g);                /* the key, bounded for table look-ups */
+struct mem g_table_mem(struct gen *g, u32 off); /* of the attach point, in rodata or globals */
+u32 g_table_rows(const struct at_set *s);       /* rows of such tables: a power of two */
 u32 g_probe_key(const struct gen *g, const struct at_set *s, const struct dt_probe *p);
 vreg e_bounded(struct gen *g, vreg v); /* a copy that stays in a register, to be compared and added */
 bool g_single_probe(const struct gen *g, const struct dt_probe **p);
@@ -184,6 +187,7 @@ int g_map_spec(struct gen *g);
 u32 g_add_map(struct gen *g, const struct dt_mapspec *m);
 struct mem g_zeros(struct gen *g, u32 size);        /* constant zeros to read */
 void e_zero(struct gen *g, struct mem m, u32 size); /* clear known memory */
+bool g_preemptible(const struct gen *g); /* the program may be entered again on this CPU while it runs */
 bool g_nesting(const struct gen *g); /* programs may interrupt each other: atomics are needed */
 
 /* ---- abi.c: a row per enum dt_abi ------------------------------------------------------------------- */
@@ -197,6 +201,8 @@ struct abi {
 };
 const struct abi *g_abi(const struct gen *g);
 vreg g_raw_arg(struct gen *g, u32 n);        /* argN of any program, the ERROR function's too */
+bool g_at_entry(const struct gen *g);        /* user code, at the first instruction of a function */
+vreg g_return_address(struct gen *g);        /* there */
 u32 g_machinery_frames(const struct gen *g); /* frames to leave out of kernel stacks */
 void g_prog_name(const struct at_set *s, u32 index, char name[16]);
 
@@ -299,8 +305,9 @@ bool g_loops(const struct dt_stmt *s);
 bool g_right_first(const struct dt_node *l, const struct dt_node *r); /* compute r before l? */
 
 /* ---- task.c: what the running thread says about itself ------------------------------------------------ */
-vreg g_caller(struct gen *g, const struct dt_node *n);     /* caller, ucaller */
-vreg g_stackdepth(struct gen *g, const struct dt_node *n); /* stackdepth, ustackdepth */
+vreg g_caller(struct gen *g, const struct dt_node *n);      /* caller, ucaller */
+void g_user_stack(struct gen *g, struct mem m, u32 frames); /* u64 each */
+vreg g_stackdepth(struct gen *g, const struct dt_node *n);  /* stackdepth, ustackdepth */
 vreg g_uregs(struct gen *g, const struct dt_node *n);
 vreg g_cgroup(struct gen *g, const struct dt_node *n);
 vreg g_cpu_place(struct gen *g, const struct dt_node *n); /* __chip(), __lgrp() */

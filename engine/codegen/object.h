@@ -64,12 +64,33 @@ struct dt_funcspec {
 	const char *name;
 };
 
+/* Attach points of user level: parts of `globals` that the consumer fills, before it attaches and, when probes may
+ * come while it runs (late), then too. */
+struct dt_usertext {
+	u32 off, row; /* a row of that many bytes per key */
+	int id;       /* DT_B_PROBE*: which of the probe's names */
+};
+struct dt_userset {
+	const struct dt_attach *at;
+	bool late;
+	u32 nkeys;                        /* rows of the tables */
+	u32 id_off, mask_off, mask_words; /* late: u32 probe id, mask_words u64 per key */
+	u32 *ids;                         /* late: what they start with */
+	u64 *masks;
+	const struct dt_clause **clauses; /* late: bit n of a mask */
+	u32 nclauses;
+	DT_VEC(struct dt_usertext) texts; /* late */
+	u32 uargs_off, nuargs;            /* DT_ABI_USDT: rows of DT_MAXARGS struct dt_uarg */
+};
+
 struct dt_progspec {
 	char name[16];
 	enum dt_attach_kind kind;
 	const struct dt_attach *at; /* the first of targets */
 	const struct dt_attach *const *targets;
-	u32 ntargets;  /* more than one: each attachment's cookie is its index */
+	u32 ntargets;                   /* more than one: each attachment's cookie is its index */
+	struct dt_probe *const *probes; /* that some clause wants, by key */
+	u32 nprobes;
 	u32 prog_type; /* BPF_PROG_TYPE_RAW_TRACEPOINT, _PERF_EVENT ... */
 	struct bpf_insn *insns;
 	u32 ninsns;
@@ -184,7 +205,8 @@ struct dt_object {
 	int spec_map;
 	u32 nspec, spec_off; /* speculation slots: how many (0: nobody speculates), where in globals */
 	DT_VEC(struct dt_fmt *) fmts; /* on the heap, freed with the object */
-	bool only_consumer_cpu;       /* only BEGIN, END, ERROR record: a small ring will do */
+	DT_VEC(struct dt_userset *) usersets;
+	bool only_consumer_cpu; /* only BEGIN, END, ERROR record: a small ring will do */
 };
 
 #define DT_NSPEC_MAX 65536

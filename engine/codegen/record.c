@@ -383,6 +383,7 @@ void g_layout_records(struct gen *g)
 
 		ac.probes.v = g->clauses[k]->probes.v;
 		ac.probes.n = g->clauses[k]->probes.n;
+		ac.late = g->clauses[k]->late.n > 0;
 		g->ac = &ac;
 		layout_list(g, g->clauses[k], g->clauses[k]->stmts);
 		if (g->epids.n == before)
@@ -418,8 +419,7 @@ static void store_action(struct gen *g, const struct dt_node *n, const struct dt
 		return;
 	case DT_D_USTACK:
 		store_pid(g, m);
-		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(mem_add(m, 8)),
-		       a_imm(d->size - 8), a_imm(BPF_F_USER_STACK));
+		g_user_stack(g, mem_add(m, 8), (d->size - 8) / 8);
 		return;
 	case DT_D_SYM:
 	case DT_D_MOD: e_st(g, m, 8, g_expr(g, n->args[0])); return;

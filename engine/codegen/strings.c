@@ -48,6 +48,10 @@ static u32 probe_text_bound(const struct gen *g, int id, const char **only)
 {
 	u32 longest = 1;
 
+	if (g->ac->late) {
+		*only = NULL;
+		return id == DT_B_PROBEFUNC ? DTRACE_FUNCNAMELEN : DTRACE_NAMELEN;
+	}
 	*only = g->ac->probes.n ? probe_text(g->ac->probes.v[0], id) : "";
 	for (u32 k = 0; k < g->ac->probes.n; k++) {
 		const char *s = probe_text(g->ac->probes.v[k], id);
@@ -70,6 +74,28 @@ static struct sval literal(struct gen *g, const char *s, u32 len)
 	return (struct sval){ g_rodata_mem(g, g_rodata(g, copy, bound, 8)), bound, copy, len };
 }
 
+/* From a table that the consumer fills as probes come. */
+static struct sval late_string(struct gen *g, int id, u32 bound)
+{
+	struct dt_userset *u = g->set->user;
+	struct dt_usertext *t = NULL;
+
+	for (u32 k = 0; k < u->texts.n && !t; k++)
+		if (u->texts.v[k].id == id)
+			t = &u->texts.v[k];
+	if (!t) {
+		t = dt_vec_push(g->arena, &u->texts);
+		*t = (struct dt_usertext){ .off = DT_ROUNDUP(g->globals_top, 8),
+					   .row = DT_MAX(DTRACE_FUNCNAMELEN, DTRACE_NAMELEN),
+					   .id = id };
+		g->globals_top = t->off + t->row * u->nkeys;
+	}
+	struct mem m = g_globals_mem(g, t->off);
+	vreg p = e_alu(g, IR_ADD, m.p, e_alui(g, IR_MUL, g_key_index(g), t->row));
+
+	return (struct sval){ .m = { p, 0 }, .bound = DT_MIN(DT_ROUNDUP(bound, 8), t->row) };
+}
+
 static struct sval probe_string(struct gen *g, const struct dt_node *n)
 {
 	const char *only;
@@ -77,6 +103,8 @@ static struct sval probe_string(struct gen *g, const struct dt_node *n)
 
 	if (only)
 		return literal(g, only, (u32)strlen(only));
+	if (g->set->user)
+		return late_string(g, n->builtin->id, bound);
 	u32 row = DT_ROUNDUP(bound, 8), size = row * g_table_rows(g->set);
 	u8 *table = dt_arena_alloc(g->arena, size);
 

@@ -28,6 +28,33 @@ vreg g_read_kernel(struct gen *g, struct mem m, u32 size)
 
 /* ---- stacks -------------------------------------------------------------------------------------------- */
 
+/* At a function's first instruction the caller's frame is still the current one, so that walking frame pointers
+ * passes the caller over; its address is on top of the stack.  Newer kernels know, but for functions without a
+ * frame of their own. */
+void g_user_stack(struct gen *g, struct mem m, u32 frames)
+{
+	u32 passed_over = ir_label(g->f), done = ir_label(g->f);
+
+	if (!g_at_entry(g) || frames < 3) {
+		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(frames * 8),
+		       a_imm(BPF_F_USER_STACK));
+		return;
+	}
+	vreg caller = g_return_address(g);
+
+	e_sti(g, mem_add(m, 16), 8, 0);
+	e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(mem_add(m, 8)), a_imm((frames - 1) * 8),
+	       a_imm(BPF_F_USER_STACK));
+	e_jcc(g, BPF_JNE, e_ld(g, mem_add(m, 16), 8), caller, passed_over);
+	e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(frames * 8),
+	       a_imm(BPF_F_USER_STACK));
+	e_jmp(g, done);
+	e_label(g, passed_over);
+	e_st(g, m, 8, e_ld(g, mem_add(m, 8), 8));
+	e_st(g, mem_add(m, 8), 8, caller);
+	e_label(g, done);
+}
+
 /* Frames to m; bytes, negative when there is no such stack. */
 static vreg get_stack(struct gen *g, struct mem m, u32 frames, bool user)
 {
@@ -39,6 +66,8 @@ vreg g_caller(struct gen *g, const struct dt_node *n)
 {
 	struct mem m = g_tmp(g, 16);
 
+	if (n->builtin->id == DT_B_UCALLER && g_at_entry(g))
+		return g_return_address(g);
 	e_sti(g, mem_add(m, 8), 8, 0);
 	get_stack(g, m, 2, n->builtin->id == DT_B_UCALLER);
 	return e_ld(g, mem_add(m, 8), 8);

@@ -185,6 +185,7 @@ bool dt_bind_enumerator(struct dt_compile *c, const char *name, s64 *val, struct
 struct matching {
 	struct dt_compile *c;
 	struct dt_clause *cl;
+	const struct dt_pdesc *desc;
 };
 
 static int add_probe(struct dt_probe *p, void *arg)
@@ -226,10 +227,29 @@ static void no_match(struct dt_compile *c, const struct dt_pdesc *d, struct dt_l
 		       d->func, d->name);
 }
 
+static int add_late(struct dt_attach *at, void *arg)
+{
+	struct matching *m = arg;
+	struct dt_late *late = dt_vec_push(m->c->a, &m->cl->late);
+
+	late->desc = *m->desc;
+	late->at = at;
+	return 0;
+}
+
+static int match_desc(struct dt_compile *c, const struct dt_pdesc *d, struct matching *m)
+{
+	m->desc = d;
+	c->env->probes->tag = D_NONE;
+	if (dt_probes_match(c->env->probes, d, add_probe, m) < 0)
+		return -1;
+	return dt_probes_late(c->env->probes, d, add_late, m);
+}
+
 static void match(struct dt_compile *c, struct dt_clause *cl, const struct dt_pdesc *d,
 		  struct dt_loc loc)
 {
-	struct matching m = { c, cl };
+	struct matching m = { .c = c, .cl = cl };
 	u32 before = cl->probes.n;
 	struct dt_probe *p;
 
@@ -237,9 +257,9 @@ static void match(struct dt_compile *c, struct dt_clause *cl, const struct dt_pd
 		p = dt_probes_byid(c->env->probes, d->id);
 		if (p)
 			add_probe(p, &m);
-	} else if (dt_probes_match(c->env->probes, d, add_probe, &m) < 0) {
-		dt_err(c, D_PDESC_INVAL, loc, "probe description %s:%s:%s:%s: %s", d->prov, d->mod,
-		       d->func, d->name,
+	} else if (match_desc(c, d, &m) < 0) {
+		dt_err(c, c->env->probes->tag ? c->env->probes->tag : D_PDESC_INVAL, loc,
+		       "probe description %s:%s:%s:%s: %s", d->prov, d->mod, d->func, d->name,
 		       c->env->probes->err ? c->env->probes->err->msg : "provider failed");
 		return;
 	}

@@ -283,6 +283,8 @@ static void take(struct dt_compile *c, struct dt_clause *cl, const struct dt_der
 	u32 i;
 
 	cl->derived = row;
+	if (row) /* what comes late are events as they are */
+		memset(&cl->late, 0, sizeof(cl->late));
 	memset(&cl->probes, 0, sizeof(cl->probes));
 	for (i = 0; i < cl->nmatched; i++)
 		if (cl->matched[i]->derived == row)

@@ -238,6 +238,12 @@ struct dt_stmt {
 	struct dt_stmt *then_, *else_;
 };
 
+/* A description that may match more probes later, at an attach point. */
+struct dt_late {
+	struct dt_pdesc desc;
+	struct dt_attach *at;
+};
+
 struct dt_clause {
 	struct dt_loc loc;
 	DT_VEC(struct dt_pdesc) descs;
@@ -251,6 +257,7 @@ struct dt_clause {
 	u32 nmatched;
 	const struct dt_derived *derived; /* of all probes; NULL: events as they are */
 	struct dt_node *task; /* N_ARG: the thread that the probe is about; NULL: the running one */
+	DT_VEC(struct dt_late) late; /* where more may match while it runs */
 	bool has_args_typed;
 	u32 index; /* in the handle, program order; epid is index + 1 */
 };

@@ -618,12 +618,27 @@ static bool is_desc_char(int ch)
 	return isalnum(ch) || (ch && strchr("-$:_.`?*\\[]!+@~", ch));
 }
 
+/* A slash belongs to a description in its second field, behind a provider whose modules are files, when the field
+ * starts with one; anywhere else a predicate begins. */
+static bool starts_path(const char *s, u32 n)
+{
+	static const char *const providers[] = { "pid", "uprobe:", "usdt:" };
+
+	if (!n || s[n - 1] != ':' || memchr(s, ':', n - 1))
+		return false;
+	for (size_t i = 0; i < DT_NELEM(providers); i++)
+		if (n > strlen(providers[i]) - (i > 0) &&
+		    strncmp(s, providers[i], strlen(providers[i])) == 0)
+			return true;
+	return false;
+}
+
 /* Length of the probe description at the lexer's position; a comma inside brackets belongs to
  * it. */
 static u32 scan_desc(const struct dt_lexer *lx)
 {
 	u32 i;
-	bool set = false;
+	bool set = false, path = false;
 
 	for (i = lx->pos; i < lx->len; i++) {
 		int ch = (unsigned char)lx->text[i];
@@ -632,6 +647,10 @@ static u32 scan_desc(const struct dt_lexer *lx)
 			i++;
 		else if (ch == '[' || ch == ']')
 			set = ch == '[';
+		else if (ch == '/' && (path || starts_path(lx->text + lx->pos, i - lx->pos)))
+			path = true;
+		else if (path && ch == ':')
+			path = false;
 		else if (!is_desc_char(ch) && !(set && ch == ','))
 			break;
 	}

@@ -98,10 +98,18 @@ static int attach_timer(struct attaching *a, const struct dt_attach *at, u64 coo
 	return t.attached ? 0 : dt_fail(&a->h->err, EDT_BPF, "timer: no CPU is on-line");
 }
 
+static int attach_uprobe(struct attaching *a, const struct dt_attach *at, u64 cookie)
+{
+	return a->p->nprobes ?
+		       dt_uprobes_attach(a->h, a->l, at, a->prog, a->p->probes, a->p->nprobes) :
+		       0;
+}
+
 static int (*const attach[DT_AT_NKINDS])(struct attaching *, const struct dt_attach *, u64) = {
 	[DT_AT_BEGIN] = attach_nothing, [DT_AT_END] = attach_nothing,
 	[DT_AT_ERROR] = attach_nothing, [DT_AT_RAW_TP] = attach_raw_tp,
 	[DT_AT_TP_BTF] = attach_tp_btf, [DT_AT_TIMER] = attach_timer,
+	[DT_AT_UPROBE] = attach_uprobe,
 };
 
 static int attach_prog(dtrace_hdl_t *h, struct dt_live *l, u32 i)
@@ -123,6 +131,7 @@ int dt_progs_attach(dtrace_hdl_t *h, struct dt_live *l)
 {
 	u32 i;
 
+	dt_usersets_fill(l);
 	for (i = 0; i < l->obj->nprogs; i++)
 		if (attach_prog(h, l, i) < 0)
 			return -1;

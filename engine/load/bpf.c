@@ -173,6 +173,76 @@ int dt_bpf_raw_tp_open(const char *tracepoint, int prog_fd, u64 cookie)
 	return (int)syscall(__NR_bpf, BPF_RAW_TRACEPOINT_OPEN, &a, size);
 }
 
+/* ---- user code --------------------------------------------------------------------------------------- */
+
+int dt_bpf_uprobe_multi(int prog_fd, const struct dt_bpf_uprobes *u)
+{
+	/* as union bpf_attr of newer headers has it */
+	struct {
+		u32 prog_fd, target_fd, attach_type, flags;
+		u64 path, offsets, counters, cookies;
+		u32 n, multi_flags, pid, pad;
+	} a = {
+		.prog_fd = (u32)prog_fd,
+		.attach_type = DT_BPF_UPROBE_MULTI,
+		.path = ptr(u->path),
+		.offsets = ptr(u->offs),
+		.counters = ptr(u->counters),
+		.cookies = ptr(u->cookies),
+		.n = u->n,
+		.multi_flags = u->on_return, /* BPF_F_UPROBE_MULTI_RETURN */
+		.pid = (u32)u->pid,
+	};
+
+	return (int)syscall(__NR_bpf, BPF_LINK_CREATE, &a, sizeof(a) - sizeof(a.pad));
+}
+
+/* A number that a file of sysfs holds behind a prefix. */
+static int read_sys(const char *path, const char *fmt, u32 *n)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+
+	return f && fscanf(f, fmt, n) == 1 ? 0 : -1;
+}
+
+#define UPROBE_DIR "/sys/bus/event_source/devices/uprobe/"
+
+static int perf_open_uprobe(const struct dt_bpf_uprobes *u)
+{
+	struct perf_event_attr a;
+	u32 type, retbit;
+
+	if (read_sys(UPROBE_DIR "type", "%u", &type) < 0 ||
+	    read_sys(UPROBE_DIR "format/retprobe", "config:%u", &retbit) < 0 || retbit > 31) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	memset(&a, 0, sizeof(a));
+	a.type = type;
+	a.size = sizeof(a);
+	a.config = (u64)u->on_return << retbit;
+	a.config |= (u->counters ? u->counters[0] : 0) << 32; /* format/ref_ctr_offset */
+	a.uprobe_path = ptr(u->path);
+	a.probe_offset = u->offs[0];
+	return (int)syscall(__NR_perf_event_open, &a, u->pid ? u->pid : -1, u->pid ? -1 : 0, -1,
+			    PERF_FLAG_FD_CLOEXEC);
+}
+
+int dt_bpf_uprobe_perf(int prog_fd, const struct dt_bpf_uprobes *u)
+{
+	_cleanup_fd_ int perf = perf_open_uprobe(u); /* the link keeps it */
+	union bpf_attr a;
+
+	if (perf < 0)
+		return -1;
+	memset(&a, 0, sizeof(a));
+	a.link_create.prog_fd = (u32)prog_fd;
+	a.link_create.target_fd = (u32)perf;
+	a.link_create.attach_type = BPF_PERF_EVENT;
+	a.link_create.perf_event.bpf_cookie = u->cookies[0];
+	return bpf(BPF_LINK_CREATE, &a, ATTR_SIZE(link_create));
+}
+
 int dt_bpf_test_run(int prog_fd, const void *ctx, u32 size)
 {
 	union bpf_attr a;

@@ -6,6 +6,7 @@
  * asks: the engine assumes what every supported kernel has, and looks here when a program was refused.
  * Never compare version numbers: distributions carry features backwards.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -130,6 +131,25 @@ static bool has_test_run(void)
 	return fd >= 0 && dt_bpf_test_run(fd, NULL, 0) == 0;
 }
 
+/* Programs for such links load everywhere: a link tells.  A kernel that knows them looks at the file, and a
+ * folder is none. */
+static bool has_uprobe_multi(void)
+{
+	static const struct bpf_insn insns[] = { RETURN_0 };
+	static const u64 off = 0;
+	const struct dt_bpf_prog p = { .type = BPF_PROG_TYPE_KPROBE,
+				       .attach_type = DT_BPF_UPROBE_MULTI,
+				       .name = "dt_feature",
+				       .insns = insns,
+				       .ninsns = DT_NELEM(insns),
+				       .btf_fd = -1 };
+	const struct dt_bpf_uprobes u = { .path = "/", .offs = &off, .n = 1 };
+	_cleanup_fd_ int fd = dt_bpf_prog_load(&p);
+	_cleanup_fd_ int link = fd < 0 ? -1 : dt_bpf_uprobe_multi(fd, &u);
+
+	return fd >= 0 && (link >= 0 || errno == EBADF);
+}
+
 static const struct {
 	const char *name;
 	bool (*probe)(void);
@@ -141,6 +161,7 @@ static const struct {
 	[DT_FEAT_TASK_BTF] = { "typed current task", has_task_btf },
 	[DT_FEAT_LOOP] = { "bpf_loop", has_loop },
 	[DT_FEAT_BATCH] = { "batched map access", has_batch },
+	[DT_FEAT_UPROBE_MULTI] = { "links of many uprobes", has_uprobe_multi },
 	[DT_FEAT_TEST_RUN] = { "test runs of raw tracepoint programs", has_test_run },
 };
 

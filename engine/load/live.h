@@ -8,6 +8,7 @@
  *   funcs.c    type information for subprograms that are called back
  *   prog.c     dt_progspec -> loaded program, or the D line that the verifier did not like
  *   attach.c   loaded program -> events
+ *   uprobe.c   loaded program -> places in files with code
  *   live.c     all of it, in order, and its end
  *
  * Everything is a file descriptor or a mapping of ours; nothing is pinned, so the kernel takes all of it
@@ -44,6 +45,18 @@ struct dt_bpf_prog {
 int dt_bpf_prog_load(const struct dt_bpf_prog *p);
 /* tracepoint NULL: what the program was loaded for. */
 int dt_bpf_raw_tp_open(const char *tracepoint, int prog_fd, u64 cookie);
+/* Places in a file to a program: one link. */
+#define DT_BPF_UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI of newer headers */
+struct dt_bpf_uprobes {
+	const char *path;
+	const u64 *offs, *counters, *cookies; /* counters: NULL, or 0 where there is none */
+	u32 n;
+	pid_t pid; /* 0: all processes */
+	bool on_return;
+};
+int dt_bpf_uprobe_multi(int prog_fd, const struct dt_bpf_uprobes *u);
+/* The same for one place, by a perf event of its own. */
+int dt_bpf_uprobe_perf(int prog_fd, const struct dt_bpf_uprobes *u);
 int dt_bpf_test_run(int prog_fd, const void *ctx, u32 size);
 /* Firings for which the program did not run, because it was running on that CPU already; 0 when not known. */
 u64 dt_bpf_prog_misses(int prog_fd);
@@ -104,6 +117,11 @@ void dt_maps_free(struct dt_live *l);
 void dt_maps_disown(struct dt_live *l);
 int dt_progs_load(dtrace_hdl_t *h, struct dt_live *l);
 int dt_progs_attach(dtrace_hdl_t *h, struct dt_live *l);
+/* uprobe.c: probes of an attach point of user level to its program; -1: none of them could be attached. */
+int dt_uprobes_attach(dtrace_hdl_t *h, struct dt_live *l, const struct dt_attach *at, int prog,
+		      struct dt_probe *const *probes, u32 n);
+/* What programs look up in globals before the first of them runs. */
+void dt_usersets_fill(struct dt_live *l);
 int dt_fds_add(struct dt_fds *s, int fd); /* takes fd, closes it when it fails */
 void dt_fds_close(struct dt_fds *s);
 

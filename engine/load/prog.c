@@ -225,7 +225,11 @@ static int load(dtrace_hdl_t *h, struct dt_live *l, const struct dt_progspec *p)
 {
 	_cleanup_free_ struct bpf_insn *insns = malloc(p->ninsns * sizeof(*insns));
 	struct dt_bpf_prog b = {
-		.type = p->prog_type, .name = p->name, .insns = insns, .ninsns = p->ninsns
+		.type = p->prog_type,
+		.attach_type = p->at->kind == DT_AT_UPROBE ? DT_BPF_UPROBE_MULTI : 0,
+		.name = p->name,
+		.insns = insns,
+		.ninsns = p->ninsns,
 	};
 	struct dt_funcs f;
 	int fd;

@@ -3,6 +3,7 @@
  * pdesc.c - texts of probe descriptions, and of the rates that are names of timer probes.
  */
 #include <ctype.h>
+#include <limits.h>
 #include <string.h>
 
 #include "probe/probe.h"
@@ -36,7 +37,7 @@ static int split(struct dt_arena *arena, const char *s, size_t n, int spec,
 	for (i = spec; i >= 0; i--, end = start - 1) {
 		for (start = end; start > s && start[-1] != ':'; start--)
 			;
-		if ((size_t)(end - start) >= most[i]) {
+		if ((size_t)(end - start) >= (*start == '/' ? PATH_MAX : most[i])) {
 			*why = "a field is too long";
 			return -1;
 		}

@@ -52,6 +52,16 @@ struct dt_attach *dt_probes_add_attach(struct dt_probes *ps, const struct dt_att
 	return at;
 }
 
+struct dt_attach *dt_probes_attach_of(struct dt_probes *ps, const struct dt_attach *model)
+{
+	u32 i;
+
+	for (i = 0; i < ps->attaches.n; i++)
+		if (ps->attaches.v[i]->abi == model->abi)
+			return ps->attaches.v[i];
+	return dt_probes_add_attach(ps, model);
+}
+
 static bool have_id(struct dt_probes *ps, u32 id)
 {
 	u32 n = DT_MAX(ps->nbyid * 2, (u32)DT_ID_OTHER + 64);
@@ -197,10 +207,17 @@ static bool name_matches(struct matcher *m, const char *name)
 	return m->last_hit;
 }
 
+static bool mod_matches(const struct matcher *m, const struct dt_probe *p)
+{
+	if (dt_field_match(&m->mod, p->mod))
+		return true;
+	return p->prov->mod_matches && p->prov->mod_matches(p, m->mod.pattern);
+}
+
 static bool matches(struct matcher *m, const struct dt_probe *p)
 {
 	return name_matches(m, p->name) && dt_field_match(&m->func, p->func) &&
-	       dt_field_match(&m->mod, p->mod) && dt_field_match(&m->prov, p->provider);
+	       dt_field_match(&m->prov, p->provider) && mod_matches(m, p);
 }
 
 static bool may_provide(const struct dt_provider *prov, const struct dt_pdesc *d)
@@ -288,6 +305,18 @@ int dt_probes_match(struct dt_probes *ps, const struct dt_pdesc *d,
 	if (m.func.how == DT_FIELD_LITERAL && m.name.how == DT_FIELD_LITERAL && index_all(ps))
 		return match_chain(ps, &m, cb, arg);
 	return match_all(ps, &m, cb, arg);
+}
+
+int dt_probes_late(struct dt_probes *ps, const struct dt_pdesc *d,
+		   int (*cb)(struct dt_attach *at, void *arg), void *arg)
+{
+	const struct dt_provider *const *prov;
+	int rv = 0;
+
+	for (prov = dt_providers; *prov && !rv; prov++)
+		if ((*prov)->late && may_provide(*prov, d))
+			rv = (*prov)->late(ps, *prov, d, cb, arg);
+	return rv;
 }
 
 struct dt_probe *dt_probes_byid(struct dt_probes *ps, u32 id)

@@ -10,6 +10,8 @@
 #ifndef DT_PROBE_H
 #define DT_PROBE_H
 
+#include <sys/types.h>
+
 #include "base/base.h"
 #include "dtrace.h"
 
@@ -29,6 +31,7 @@ enum dt_attach_kind {
 	DT_AT_RAW_TP, /* raw tracepoint `target` */
 	DT_AT_TP_BTF, /* the same; the verifier knows the types of its arguments (BTF) */
 	DT_AT_TIMER,  /* perf cpu-clock event, `period_ns`, on all CPUs or one */
+	DT_AT_UPROBE, /* places in files with code: struct dt_uprobe of each probe; `on_return`: of functions */
 	DT_AT_NKINDS
 };
 
@@ -41,6 +44,34 @@ enum dt_abi {
 	DT_ABI_PROFILE,   /* bpf_perf_event_data; arg0 kernel pc, arg1 user pc, arg2 lateness */
 	DT_ABI_RAW_TP,    /* ctx[0 ... nargs - 1]: the tracepoint's arguments */
 	DT_ABI_TP_BTF,    /* the same, pointers to structures being the verifier's */
+	/* user code: struct pt_regs, the key in the low half of the attach cookie */
+	DT_ABI_UENTRY, /* arguments of the function that is entered, as the calling convention has them */
+	DT_ABI_URETURN, /* arg0 -1 (the offset is not known), arg1 the value */
+	DT_ABI_UINSN,   /* an instruction: no arguments */
+	DT_ABI_USDT,    /* operands: row `cookie >> 32` of the attach point's `uargs` */
+};
+
+/* Does the kernel get this instruction right when there is a probe on it?  Code may end within it. */
+bool dt_insn_probeable(const u8 *code, size_t n);
+
+#define DT_MAXARGS 10
+
+/* Where an argument of a static probe is found: the row of a table that programs look into (codegen/abi.c). */
+struct dt_uarg {
+	s64 disp;        /* constant, or displacement */
+	u16 base, index; /* registers: offsets in struct pt_regs; DT_UARG_NOREG */
+	u8 kind;         /* enum dt_uarg_kind */
+	u8 scale;        /* index << scale */
+	u8 unused;       /* bits of 64 that are not the value's */
+	u8 flags;        /* DT_UARG_* */
+};
+enum dt_uarg_kind { DT_UARG_NONE, DT_UARG_CONST, DT_UARG_REG, DT_UARG_MEM };
+#define DT_UARG_NOREG 0xffff
+#define DT_UARG_SIGNED 1
+#define DT_UARG_HIGH 2 /* bits 8-15 of the register */
+struct dt_uargs {
+	struct dt_uarg arg[DT_MAXARGS];
+	u32 n;
 };
 
 /* A place in the kernel (or in a process) that one attachment hangs on.  Attach points with nkeys 1 that are alike
@@ -52,12 +83,12 @@ struct dt_attach {
 	u32 nargs; /* raw arguments that the context has, where that differs: argN is 0 past those */
 	u64 period_ns;
 	bool all_cpus;
+	bool on_return;
 	u32 nkeys; /* keys are below this; 1 when the attach point has one probe */
 	bool several; /* one event may be several probes, one after the other in the order of their ids */
-	u32 index; /* in dt_probes.attaches */
+	DT_VEC(struct dt_uargs) uargs; /* DT_ABI_USDT: each way in which arguments are passed */
+	u32 index;                     /* in dt_probes.attaches */
 };
-
-#define DT_MAXARGS 10
 
 /* A derived probe: what an event of the kernel means.  Texts are D, checked where a clause uses them; they speak of the
  * event's arguments by the names that `params` gives them. */
@@ -117,6 +148,65 @@ struct dt_provider {
 	int (*args)(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out);
 	bool (*accepts)(const struct dt_provider *self, const char *prov_glob); /* NULL: glob on name */
 	const struct dt_derived *rows; /* of a provider of derived probes; ends with a row without name */
+	/* Modules that go by several names; NULL: glob on p->mod. */
+	bool (*mod_matches)(const struct dt_probe *p, const char *pattern);
+	/* Attach points at which more probes of the description may show up while tracing, because the file is not
+	 * loaded yet: calls back for each.  NULL: none. */
+	int (*late)(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d,
+		    int (*cb)(struct dt_attach *at, void *arg), void *arg);
+};
+
+/* ---- user level ------------------------------------------------------------------------------------------- */
+
+/* A file with code, held open so that it can be attached to whatever happens to its name. */
+struct dt_ufile {
+	const char *name, *path; /* base name; as first heard of */
+	const char *asked;       /* the path by which a description asked for it; NULL */
+	int fd;                  /* O_PATH */
+};
+
+/* One place of a probe; priv of probes at DT_AT_UPROBE points to the list. */
+struct dt_usite {
+	const struct dt_ufile *file;
+	u64 off;     /* in the file */
+	u64 counter; /* where the file has the counter of who traces this probe; 0: none */
+	u32 uargs;   /* row of the attach point's uargs */
+};
+struct dt_uprobe {
+	DT_VEC(struct dt_usite) sites;
+	pid_t pid; /* of this process only; 0: of all */
+};
+
+struct dt_ufunc {
+	const char *name; /* until the next question */
+	u64 vaddr, off, size;
+	u32 rank;    /* of several names of an address the highest is shown */
+	bool unsafe; /* its first instruction cannot be probed: dt_insn_probeable() */
+};
+/* A static probe that a file describes in a note. */
+struct dt_unote {
+	const char *prov, *name, *args; /* until the next question */
+	u64 vaddr, off, counter;
+};
+
+/* What processes and files hold, for the providers, which look at nothing themselves: proc/user.c, or a test's
+ * table.  Callbacks end a walk by a value that is not 0, which is returned; -1 with dt_fail. */
+struct dt_user {
+	void *arg;
+	int (*processes)(void *arg, int (*cb)(pid_t pid, void *x), void *x);
+	/* the files with code that a process maps; exe: its program */
+	int (*objects)(void *arg, pid_t pid, int (*cb)(struct dt_ufile *f, bool exe, void *x),
+		       void *x);
+	/* a file by its name, as the process (0: we) would find it; NULL with dt_fail */
+	struct dt_ufile *(*open)(void *arg, pid_t pid, const char *path);
+	int (*functions)(void *arg, struct dt_ufile *f, int (*cb)(const struct dt_ufunc *fn, void *x),
+			 void *x); /* in the order of addresses */
+	int (*notes)(void *arg, struct dt_ufile *f, int (*cb)(const struct dt_unote *n, void *x),
+		     void *x);
+	int (*function_at)(void *arg, struct dt_ufile *f, u64 vaddr, struct dt_ufunc *out);
+	int (*symbol)(void *arg, struct dt_ufile *f, const char *name, size_t len, u64 *vaddr);
+	/* bytes of code at an address; their number */
+	size_t (*code)(void *arg, struct dt_ufile *f, u64 vaddr, u8 *buf, size_t n);
 };
 
 /* Where providers find out what there is to probe: files of the running kernel, or a test's stand-in.  Each may be
@@ -132,6 +222,8 @@ struct dt_probes {
 	struct dt_error *err;
 	struct dt_types *types; /* the kernel's; NULL: there are none */
 	struct dt_sources sources;
+	const struct dt_user *user; /* NULL: there are no processes to look at */
+	enum dt_tag tag;            /* a provider's failure: what is wrong with the description */
 	struct dt_tracepoints *tracepoints; /* of providers/tracepoint.c, made when first needed */
 	DT_VEC(struct dt_probe *) list;     /* in order of creation */
 	DT_VEC(struct dt_attach *) attaches;
@@ -152,7 +244,7 @@ struct dt_probes {
 
 extern const struct dt_provider *const dt_providers[]; /* NULL terminated: the table of providers */
 extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile,
-	dt_provider_sdt, dt_provider_rawtp;
+	dt_provider_sdt, dt_provider_rawtp, dt_provider_pid;
 extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);
@@ -175,9 +267,15 @@ int dt_btf_args(struct dt_probes *ps, struct dt_btf *b, const struct dt_btf_prot
  * returned; -1 with dt_fail when a provider failed. */
 int dt_probes_match(struct dt_probes *ps, const struct dt_pdesc *d,
 		    int (*cb)(struct dt_probe *p, void *arg), void *arg);
+/* The attach points of provider->late(). */
+int dt_probes_late(struct dt_probes *ps, const struct dt_pdesc *d,
+		   int (*cb)(struct dt_attach *at, void *arg), void *arg);
 struct dt_probe *dt_probes_byid(struct dt_probes *ps, u32 id);
 int dt_probe_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out);
 void dt_probe_desc(const struct dt_probe *p, dtrace_probedesc_t *out);
+
+/* The only attach point of that ABI, made at the first question. */
+struct dt_attach *dt_probes_attach_of(struct dt_probes *ps, const struct dt_attach *model);
 
 /* Split "a:b:c:d" (fewer fields are right-justified as spec says; missing ones "") into d, strings in
  * arena.  Macro variables must be expanded before.  0, or -1 with *why set to a constant sentence. */

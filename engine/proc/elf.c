@@ -262,6 +262,18 @@ int dt_elf_vaddr(const struct dt_elf *e, u64 off, bool exec, u64 *vaddr)
 	return 0;
 }
 
+int dt_elf_offset(const struct dt_elf *e, u64 vaddr, bool exec, u64 *off)
+{
+	for (u32 i = 0; i < e->nsegs; i++) {
+		const struct dt_elfseg *s = &e->seg[i];
+
+		if (s->exec == exec && vaddr >= s->vaddr && vaddr - s->vaddr < s->filesz &&
+		    !__builtin_add_overflow(vaddr - s->vaddr, s->off, off))
+			return 0;
+	}
+	return -1;
+}
+
 /* ---- symbols ------------------------------------------------------------------------------------------------ */
 
 /* Of several names of one address: one with a size, a function or object before a bare label, few leading
@@ -275,6 +287,7 @@ static u32 rank_of(const struct symbol *s, const char *name, size_t len)
 		under++;
 	return (u32)(s->size != 0) << 31 | (u32)(ELF64_ST_TYPE(s->info) != STT_NOTYPE) << 30 |
 	       (15 - under) << 24 | (u32)(bind < DT_NELEM(binds) ? binds[bind] : 2) << 20 |
+	       (ELF64_ST_TYPE(s->info) == STT_FUNC ? DT_ELF_FUNC : 0) |
 	       (DT_ADDRTAB_NAME - (u32)DT_MIN(len, (size_t)DT_ADDRTAB_NAME));
 }
 
@@ -433,6 +446,7 @@ struct dt_elf *dt_elf_read(const struct dt_bytes *in)
 		free(r.sec);
 		return NULL;
 	}
+	r.out->is64 = r.is64;
 	read_symbols(&r);
 	if (r.out->stripped)
 		find_debuglink(&r);

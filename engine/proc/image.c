@@ -11,6 +11,7 @@
  */
 #include "proc/symbols.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
@@ -56,13 +57,15 @@ static int locate(int dir, const char *path, u64 resolve, struct stat *st)
 
 	if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
 		return fd;
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
+		errno = EINVAL; /* no regular file */
+	}
 	return -1;
 }
 
 /* The same file for reading. */
-static int reopen(int pathfd)
+int dt_reopen(int pathfd)
 {
 	char name[32];
 
@@ -85,10 +88,15 @@ int dt_open_in_root(pid_t pid, const char *path, bool nolinks)
 	struct stat st;
 	_cleanup_fd_ int fd = locate_in_root(pid, path, nolinks ? RESOLVE_NO_SYMLINKS : 0, &st);
 
-	return fd < 0 ? -1 : reopen(fd);
+	return fd < 0 ? -1 : dt_reopen(fd);
 }
 
-static int locate_mapped(pid_t pid, const struct dt_maprow *row, struct stat *st)
+int dt_locate_in_root(pid_t pid, const char *path, struct stat *st)
+{
+	return pid ? locate_in_root(pid, path, 0, st) : locate(AT_FDCWD, path, 0, st);
+}
+
+int dt_locate_mapped(pid_t pid, const struct dt_maprow *row, struct stat *st)
 {
 	char name[96];
 	int fd;
@@ -120,7 +128,7 @@ static int open_regular(const char *path)
 	struct stat st;
 	_cleanup_fd_ int fd = locate(AT_FDCWD, path, 0, &st);
 
-	return fd < 0 ? -1 : reopen(fd);
+	return fd < 0 ? -1 : dt_reopen(fd);
 }
 
 static bool same_build(const struct dt_elf *a, const struct dt_elf *b)
@@ -193,11 +201,11 @@ static struct dt_elf *debug_file(const struct dt_elf *e, const char *path)
 	return d ? d : debug_at(e, "", path, (int)(slash - path), ".debug/");
 }
 
-static struct dt_elf *read_image(const struct dt_image *i)
+struct dt_elf *dt_elf_open(int fd, const char *path)
 {
-	struct dt_elf *e = read_fd(i->fd), *d;
+	struct dt_elf *e = read_fd(fd), *d;
 
-	if (!e || !e->stripped || !(d = debug_file(e, i->path)))
+	if (!e || !e->stripped || !(d = debug_file(e, path)))
 		return e;
 	/* Same addresses, more names. */
 	if (d->syms.n > e->syms.n) {
@@ -285,7 +293,7 @@ static void load(struct dt_images *c, struct dt_image *i)
 {
 	if (i->fd < 0)
 		return;
-	i->elf = read_image(i);
+	i->elf = dt_elf_open(i->fd, i->path);
 	close(i->fd);
 	i->fd = -1;
 	c->held--;
@@ -366,7 +374,7 @@ static void hold(struct dt_images *c, struct dt_image *i, int pathfd)
 	if (c->held >= HELD)
 		load_oldest(c);
 	i->dropped = false;
-	i->fd = reopen(pathfd);
+	i->fd = dt_reopen(pathfd);
 	c->held += i->fd >= 0;
 }
 
@@ -374,7 +382,7 @@ struct dt_image *dt_images_open(struct dt_images *c, pid_t pid, const struct dt_
 {
 	struct dt_image key = { .fd = -1 }, *i;
 	struct stat st;
-	_cleanup_fd_ int fd = locate_mapped(pid, row, &st);
+	_cleanup_fd_ int fd = dt_locate_mapped(pid, row, &st);
 
 	if (fd < 0)
 		return NULL;

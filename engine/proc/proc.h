@@ -58,6 +58,13 @@ int dt_kaddr_str(struct dt_ksyms *k, u64 addr, char *buf, size_t size);
 /* obj`sym+0xoff; obj`0xADDR when only the object is known; 0xADDR */
 int dt_uaddr_str(struct dt_usyms *u, pid_t pid, u64 addr, char *buf, size_t size);
 
+/* ---- files with code, for the providers of user level (struct dt_user, probe/probe.h) ---- */
+struct dt_users;
+struct dt_user;
+struct dt_users *dt_users_new(struct dt_error *err);
+void dt_users_free(struct dt_users *u);
+void dt_users_ops(struct dt_users *u, struct dt_user *ops);
+
 /* ---- processes: dtrace_proc_create and _grab ---- */
 struct dt_proc; /* a ps_prochandle */
 enum dt_proc_state { DT_PROC_STOPPED, DT_PROC_RUNNING, DT_PROC_EXITED, DT_PROC_LOST };

@@ -9,6 +9,7 @@
 #ifndef DT_SYMBOLS_H
 #define DT_SYMBOLS_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 #include "base/base.h"
 
@@ -61,6 +62,7 @@ struct dt_elf {
 	struct dt_elfseg *seg; /* PT_LOAD */
 	u32 nsegs;
 	struct dt_addrtab syms;
+	bool is64;
 	bool stripped; /* there was no .symtab */
 	u8 build_id[64];
 	u32 build_id_len;
@@ -72,6 +74,10 @@ struct dt_elf *dt_elf_read(const struct dt_bytes *in);
 void dt_elf_free(struct dt_elf *e);
 /* File offset -> virtual address, by the segment that maps it; -1: none does. */
 int dt_elf_vaddr(const struct dt_elf *e, u64 off, bool exec, u64 *vaddr);
+/* The other way round. */
+int dt_elf_offset(const struct dt_elf *e, u64 vaddr, bool exec, u64 *off);
+/* In the rank of symbols: a function, called where its address says. */
+#define DT_ELF_FUNC (1u << 16)
 
 /* ---- maps.c: text ------------------------------------------------------------------------------------- */
 
@@ -109,6 +115,14 @@ const struct dt_elf *dt_image_elf(struct dt_images *c, struct dt_image *i);
 /* A file below the root directory of a process, opened for reading; must be regular.  Symbolic links are
  * followed inside that root, unless nolinks. */
 int dt_open_in_root(pid_t pid, const char *path, bool nolinks);
+/* The path only (O_PATH) of a regular file, with what it is: one that a living process maps, one below the root
+ * directory of a process (0: ours).  -1 with errno. */
+int dt_locate_mapped(pid_t pid, const struct dt_maprow *row, struct stat *st);
+int dt_locate_in_root(pid_t pid, const char *path, struct stat *st);
+/* The same file for reading; -1. */
+int dt_reopen(int pathfd);
+/* Symbols of an open file, those of its debug file when it is stripped; NULL: not an ELF file. */
+struct dt_elf *dt_elf_open(int fd, const char *path);
 
 /* ---- picture.c: what is mapped where in a process -------------------------------------------------- */
 

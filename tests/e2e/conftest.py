@@ -75,6 +75,67 @@ def workload_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return binary
 
 
+@pytest.fixture(scope="session")
+def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Compiles a C file of this folder: compile_c(source, flag...)."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler for the programs to be traced")
+    folder = tmp_path_factory.mktemp("programs")
+
+    def build(source: str, *flags: str, name: str = "", text: str = "") -> Path:
+        path = HERE / source
+        if text:
+            path = folder / source
+            path.write_text(text)
+        out = folder / (name or path.stem)
+        subprocess.run(
+            [compiler, "-O1", "-g", "-fno-omit-frame-pointer", *flags, "-o", out, path],
+            check=True,
+            env=clean_env(),
+        )
+        return out
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def target_binary(compile_c: Callable[..., Path]) -> Path:
+    return compile_c("utarget.c", "-fno-optimize-sibling-calls", "-pthread")
+
+
+@pytest.fixture
+def start_target(target_binary: Path) -> Iterator[Callable[[], Workload]]:
+    started: list[Workload] = []
+
+    def start() -> Workload:
+        started.append(Workload(target_binary))
+        return started[-1]
+
+    yield start
+    for workload in started:
+        workload.end()
+
+
+@pytest.fixture
+def target(start_target: Callable[[], Workload]) -> Workload:
+    """A child with functions to be traced: see utarget.c."""
+    return start_target()
+
+
+@pytest.fixture
+def watch_target(trace: Callable[..., Trace], target: Workload) -> Callable[..., Trace]:
+    """As watch(), with the child of utarget.c."""
+
+    def run(program: str, *commands: tuple[object, ...], **options: Any) -> Trace:
+        started = trace(program, target.pid, **options)
+        for command in commands:
+            target.do(*command)
+        return started.finish()
+
+    return run
+
+
 class Workload:
     """A child that makes exactly the system calls it is told to: see workload.c."""
 

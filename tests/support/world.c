@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 #include "kernel.h"
+#include "processes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,8 @@ int world_init(struct world *w)
 		return -1;
 	if (dt_probes_init(&w->probes, &w->err))
 		return -1;
+	w->user = processes_ops(&w->err);
+	w->probes.user = &w->user;
 	return kernel_init(&w->types, &w->probes);
 }
 

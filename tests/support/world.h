@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * world.h - what the compiler sees of the world, the same on every machine: the kernel of kernel.h, the
- * built-in probes, a fixed process.
+ * built-in probes, the process of processes.h.
  */
 #ifndef WORLD_H
 #define WORLD_H
@@ -15,6 +15,7 @@ struct world {
 	struct dt_types types;
 	struct dt_error err;
 	struct dt_probes probes;
+	struct dt_user user;
 	struct dt_symtab syms;
 	struct dt_env env;
 	struct dt_genopts opts;

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ufunc.c - probes that are places in files: what the providers of user level share.
+ *
+ * All entries of functions, in whatever files and processes, hang on one attach point, all returns on another, so
+ * thousands of functions are one program.  A probe may have several places: a name that two functions of a file
+ * have, a static probe that was inlined.
+ */
+#include "providers/ufunc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct dt_attach on_entry = { .kind = DT_AT_UPROBE,
+					   .abi = DT_ABI_UENTRY,
+					   .target = "uentry" };
+static const struct dt_attach on_return = {
+	.kind = DT_AT_UPROBE, .abi = DT_ABI_URETURN, .target = "ureturn", .on_return = true
+};
+
+static int no_memory(struct dt_probes *ps)
+{
+	return dt_fail(ps->err, EDT_NOMEM, "%s", dt_errstr(EDT_NOMEM));
+}
+
+const char *dt_uprobe_str(struct dt_probes *ps, const char *s)
+{
+	char *copy = dt_arena_strdup(&ps->arena, s);
+
+	if (!copy)
+		no_memory(ps);
+	return copy;
+}
+
+/* ---- places ----------------------------------------------------------------------------------------------- */
+
+static int add_site(struct dt_probes *ps, struct dt_uprobe *u, const struct dt_usite *site)
+{
+	struct dt_usite *s;
+
+	for (u32 i = 0; i < u->sites.n; i++)
+		if (u->sites.v[i].file == site->file && u->sites.v[i].off == site->off)
+			return 0;
+	s = dt_vec_push(&ps->arena, &u->sites);
+	if (!s)
+		return no_memory(ps);
+	*s = *site;
+	return 0;
+}
+
+static struct dt_uprobe *new_probe(struct dt_probes *ps, const struct dt_uscope *s,
+				   const char *func, const char *name, const struct dt_attach *model)
+{
+	struct dt_attach *at = dt_probes_attach_of(ps, model);
+	struct dt_uprobe *u = dt_arena_new(&ps->arena, struct dt_uprobe);
+	struct dt_probe *p;
+
+	func = dt_uprobe_str(ps, func);
+	name = dt_uprobe_str(ps, name);
+	if (!at || !u || !func || !name) {
+		no_memory(ps);
+		return NULL;
+	}
+	u->pid = s->pid;
+	p = dt_probes_add(ps, s->prov, 0, s->mod, func, name, at, at->nkeys, u);
+	if (!p)
+		return NULL;
+	p->provider = s->provname;
+	at->nkeys++;
+	return u;
+}
+
+int dt_uprobe_add(struct dt_probes *ps, const struct dt_uscope *s, const char *func,
+		  const char *name, const struct dt_attach *model, const struct dt_usite *site)
+{
+	struct dt_probe *p = dt_probes_find(ps, s->provname, s->mod, func, name);
+	struct dt_uprobe *u =
+		p ? (struct dt_uprobe *)(uintptr_t)p->priv : new_probe(ps, s, func, name, model);
+
+	return u ? add_site(ps, u, site) : -1;
+}
+
+/* ---- functions --------------------------------------------------------------------------------------------- */
+
+struct providing {
+	struct dt_probes *ps;
+	const struct dt_uscope *s;
+	struct dt_field func;
+	bool entry, ret;
+	u32 safe, unsafe; /* functions that match */
+	/* of several names of one address that match, the best is taken */
+	struct dt_ufunc best;
+	char *name; /* best.name on the heap */
+};
+
+static int add_function(struct providing *p, const struct dt_ufunc *fn)
+{
+	struct dt_usite site = { .file = p->s->file, .off = fn->off };
+
+	if (p->entry && dt_uprobe_add(p->ps, p->s, fn->name, "entry", &on_entry, &site) < 0)
+		return -1;
+	if (p->ret && dt_uprobe_add(p->ps, p->s, fn->name, "return", &on_return, &site) < 0)
+		return -1;
+	return 0;
+}
+
+static int flush(struct providing *p)
+{
+	int rv = p->name ? add_function(p, &p->best) : 0;
+
+	free(p->name);
+	p->name = NULL;
+	return rv;
+}
+
+static int see_function(const struct dt_ufunc *fn, void *arg)
+{
+	struct providing *p = arg;
+
+	if (!dt_field_match(&p->func, fn->name))
+		return 0;
+	if (fn->unsafe) {
+		p->unsafe++;
+		return 0;
+	}
+	p->safe++;
+	if (p->func.how == DT_FIELD_LITERAL)
+		return add_function(p, fn);
+	if (p->name && p->best.vaddr != fn->vaddr && flush(p) < 0)
+		return -1;
+	if (p->name && p->best.rank >= fn->rank)
+		return 0;
+	free(p->name);
+	p->name = strdup(fn->name);
+	if (!p->name)
+		return no_memory(p->ps);
+	p->best = *fn;
+	p->best.name = p->name;
+	return 0;
+}
+
+int dt_ufunc_provide(struct dt_probes *ps, const struct dt_uscope *s, const struct dt_pdesc *d)
+{
+	struct dt_field name = dt_field_of(d->name);
+	struct providing p = { .ps = ps, .s = s, .func = dt_field_of(d->func) };
+	int rv = 0;
+
+	p.entry = dt_field_match(&name, "entry");
+	p.ret = dt_field_match(&name, "return");
+	if (p.entry || p.ret)
+		rv = ps->user->functions(ps->user->arg, s->file, see_function, &p);
+	if (rv == 0)
+		rv = flush(&p);
+	free(p.name);
+	if (rv == 0 && p.func.how == DT_FIELD_LITERAL && p.unsafe && !p.safe) {
+		ps->tag = D_PROC_ALIGN;
+		return dt_fail(ps->err, EDT_BADPROBE,
+			       "%s of %s starts with an instruction that the kernel cannot probe",
+			       d->func, s->file->path);
+	}
+	return rv;
+}
+
+/* Arguments of functions have no types: they are argN. */
+int dt_ufunc_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out)
+{
+	return 0;
+}
+
+int dt_ufunc_late(struct dt_probes *ps, const struct dt_pdesc *d,
+		  int (*cb)(struct dt_attach *at, void *arg), void *arg)
+{
+	static const struct {
+		const char *name;
+		const struct dt_attach *model;
+	} sides[] = { { "entry", &on_entry }, { "return", &on_return } };
+	struct dt_field name = dt_field_of(d->name);
+
+	for (size_t i = 0; i < DT_NELEM(sides); i++) {
+		struct dt_attach *at;
+		int rv;
+
+		if (!dt_field_match(&name, sides[i].name))
+			continue;
+		at = dt_probes_attach_of(ps, sides[i].model);
+		if (!at)
+			return -1;
+		rv = cb(at, arg);
+		if (rv)
+			return rv;
+	}
+	return 0;
+}
+
+/* ---- names of files and processes ------------------------------------------------------------------------------ */
+
+/* What follows the name of a library in the name of its file: ".so.6", "-2.36.so". */
+static bool is_version(const char *s)
+{
+	return *s == '.' || (*s == '-' && s[1] >= '0' && s[1] <= '9');
+}
+
+bool dt_umod_matches(const struct dt_ufile *f, const char *pattern)
+{
+	size_t n = strlen(pattern);
+
+	if (strchr(pattern, '/'))
+		return (f->asked && strcmp(f->asked, pattern) == 0) ||
+		       dt_glob_match(pattern, f->path);
+	if (dt_glob_match(pattern, f->name))
+		return true;
+	return dt_glob_is_literal(pattern) && strncmp(f->name, pattern, n) == 0 &&
+	       is_version(f->name + n);
+}
+
+bool dt_uprobe_mod_matches(const struct dt_probe *p, const char *pattern)
+{
+	const struct dt_uprobe *u = p->priv;
+
+	return u->sites.n && dt_umod_matches(u->sites.v[0].file, pattern);
+}
+
+bool dt_umod_is_program(const struct dt_pdesc *d)
+{
+	return strcmp(d->mod, "a.out") == 0 || strchr(d->mod, '/');
+}
+
+pid_t dt_uprov_pid(const char *prov, size_t *namelen)
+{
+	size_t n = strlen(prov), i = n;
+	long pid = 0;
+
+	while (i > 0 && prov[i - 1] >= '0' && prov[i - 1] <= '9')
+		i--;
+	if (i == n || i == 0 || n - i > 9 || !dt_glob_is_literal(prov))
+		return -1;
+	for (*namelen = i; i < n; i++)
+		pid = pid * 10 + (prov[i] - '0');
+	return (pid_t)pid;
+}

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions of processes: pid$1:MODULE:FUNCTION:entry, return."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+import dtrace
+
+pytestmark = pytest.mark.kernel
+
+
+def compile_error(program: str, *args: object) -> dtrace.DTraceError:
+    consumer = dtrace.DTraceConsumer("embedded")
+    try:
+        with pytest.raises(dtrace.DTraceError) as e:
+            consumer.strcompile(program, [str(arg) for arg in args])
+        return e.value
+    finally:
+        consumer.close()
+
+
+def test_arguments(watch_target):
+    """Six come in registers, the others on the stack."""
+    t = watch_target(
+        "pid$1:a.out:eight_args:entry"
+        '{ printf("%d %d %d %d %d %d %d %d", arg0, arg1, arg2, arg3, arg4, arg5, arg6, arg7); }',
+        ("args", 2),
+    )
+    assert t.data == ["1 2 3 4 5 6 7 8"] * 2
+    assert t.firings[0].name.endswith(":a.out:eight_args:entry")
+    assert re.match(r"pid\d+:", t.firings[0].name)
+
+
+def test_return(watch_target):
+    t = watch_target("pid$1:a.out:twice:return { trace(arg1); trace((int)arg0); }", ("value", 21))
+    assert t.data == [42, -1]
+
+
+def test_entry_and_return(watch_target):
+    t = watch_target(
+        "pid$1:a.out:twice:entry { self->x = arg0; }"
+        'pid$1:a.out:twice:return /self->x/ { printf("%d %d", self->x, arg1); self->x = 0; }',
+        ("value", 21),
+        ("value", 4),
+    )
+    assert t.data == ["21 42", "4 8"]
+
+
+def test_strings(watch_target):
+    t = watch_target("pid$1:a.out:take_text:entry { trace(copyinstr(arg0)); }", ("text", "hello"))
+    assert t.data == ["hello"]
+
+
+def test_only_this_process(trace, start_target):
+    """Others run the same code; a forked child is another process too."""
+    traced, other = start_target(), start_target()
+    t = trace("pid$1:a.out:twice:entry { @[pid] = count(); }", traced.pid)
+    other.do("value", 1)
+    assert traced.do("fork", 5) == 7
+    traced.do("value", 1)
+    assert t.finish().aggregations()[1] == {traced.pid: 1}
+
+
+def test_threads(watch_target):
+    t = watch_target(
+        "pid$1:a.out:twice:entry { @ = count(); @s = sum(arg0); }", ("threads", 4, 500)
+    )
+    aggs = t.aggregations()
+    assert aggs[1] == {(): 2000}
+    assert aggs[2] == {(): 4 * sum(range(500))}
+
+
+def test_many_functions(watch_target):
+    t = watch_target(
+        "pid$1:a.out:many_*:entry { @[probefunc] = count(); } pid$1:a.out:many_*:return { @r = count(); }",
+        ("many", 1),
+    )
+    rows = t.aggregations()
+    assert len(rows[1]) == 4096
+    assert set(rows[1].values()) == {1}
+    assert rows[2] == {(): 4096}
+
+
+def test_probefunc_as_value(watch_target):
+    t = watch_target(
+        "pid$1:a.out:inner:entry, pid$1:a.out:middle:entry, pid$1:a.out:outer:entry"
+        '{ trace(strjoin(probefunc, "!")); }',
+        ("nested", 1),
+    )
+    assert t.data == ["outer!", "middle!", "inner!"]
+
+
+def test_module_names(watch_target):
+    for module in ("a.out", "utarget", "utar*", ""):
+        t = watch_target(f"pid$1:{module}:twice:entry {{ trace(probemod); }}", ("value", 1))
+        assert t.data == ["a.out"], module
+
+
+@pytest.mark.parametrize("module", ["libc", "libc.so.6", "libc.so*"])
+def test_library(watch_target, module):
+    t = watch_target(
+        f"pid$1:{module}:fflush:entry {{ trace(probemod); }}",
+        ("value", 1),
+    )
+    assert t.data and set(t.data) == {"libc.so.6"}
+
+
+def test_module_by_path(watch_target, target_binary):
+    t = watch_target(
+        f"pid$1:{target_binary}:twice:entry /arg0 == 3/ {{ trace(probemod); }}", ("value", 3)
+    )
+    assert t.data == ["a.out"]
+
+
+def test_globs(watch_target):
+    t = watch_target("pid$1:a.out:*ddle:,pid$1:a.out:inne?:entry { }", ("nested", 3))
+    assert len(t.firings) == 3 * 3
+    assert {f.probe["name"] for f in t.firings} == {"entry", "return"}
+
+
+def test_stacks(watch_target):
+    t = watch_target(
+        "pid$1:a.out:inner:entry { ustack(4); usym(ucaller); } "
+        "pid$1:a.out:inner:return { ustack(2); }",
+        ("nested", 1),
+    )
+    entry, caller, back = t.data
+    names = [frame.split("+")[0] for frame in entry]
+    assert names[:3] == ["utarget`inner", "utarget`middle", "utarget`outer"]
+    assert caller == "utarget`middle"
+    assert back[0].split("+")[0] == "utarget`middle"
+
+
+def test_registers(watch_target):
+    t = watch_target(
+        "pid$1:a.out:twice:entry { trace(uregs[R_RDI]); trace(uregs[R_PC] == uregs[R_RIP]); }",
+        ("value", 77),
+    )
+    assert t.data == [77, 1]
+
+
+def test_all_at_once(watch_target, target):
+    """Every function of every file of the process that can be probed: it goes on working."""
+    t = watch_target("pid$1:::entry { @[probemod] = count(); }", ("value", 21), ("text", "hello"))
+    assert target.do("value", 4) == 8
+    rows = t.aggregations()[1]
+    assert rows["a.out"] == 4
+    assert rows["libc.so.6"] > 1
+
+
+def test_enabling_is_quick(target, new_trace):
+    """4096 functions.  The kernel takes its time to let go of them; generous, for loaded machines."""
+    t = new_trace()
+    t.consumer.strcompile("pid$1:a.out:many_*:entry { @ = count(); }", [str(target.pid)])
+    began = time.monotonic()
+    t.consumer.go()
+    if os.environ.get("PYDTRACE_GUEST"):
+        return
+    assert time.monotonic() - began < 1
+
+
+def test_glob_of_processes(trace, start_target):
+    a, b = start_target(), start_target()
+    prefix = os.path.commonprefix([str(a.pid), str(b.pid)])
+    t = trace(
+        f"pid{prefix}*:a.out:twice:entry /pid == $1 || pid == $2/ {{ @[probeprov] = count(); }}",
+        a.pid,
+        b.pid,
+    )
+    a.do("value", 1)
+    b.do("value", 1)
+    b.do("value", 1)
+    rows = t.finish().aggregations()[1]
+    assert rows == {f"pid{a.pid}": 1, f"pid{b.pid}": 2}
+
+
+def test_no_such_process():
+    child = subprocess.Popen(["true"])
+    child.wait()
+    e = compile_error("pid$1:::entry { }", child.pid)
+    assert f"cannot look at process {child.pid}: there is no such process" in str(e)
+    assert e.tag == "D_PROC_GRAB"
+
+
+def test_nothing_matches(target):
+    e = compile_error("pid$1:a.out:no_such_function:entry { }", target.pid)
+    assert e.tag == "D_PDESC_ZERO"
+    e = compile_error("pid$1:/no/such/file:main:entry { }", target.pid)
+    assert e.tag == "D_PROC_LIB"
+    assert "/no/such/file" in str(e)

@@ -1,0 +1,1 @@
+pid$target:/no/file:main:entry { }
