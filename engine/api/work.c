@@ -44,6 +44,7 @@ static struct dt_genopts genopts(const dtrace_hdl_t *h)
 	return (struct dt_genopts){
 		.strsize = h->env.strsize,
 		.stackframes = dt_opt_u32(h, DT_OPT_STACKFRAMES, 1, 1024),
+		.ustackunwind = dt_opt_u32(h, DT_OPT_USTACKUNWIND, 0, 64 << 10),
 		.ustackframes = dt_opt_u32(h, DT_OPT_USTACKFRAMES, 1, 1024),
 		.dynvarsize = (u64)dt_opt(h, DT_OPT_DYNVARSIZE),
 		.aggsize = (u64)dt_opt(h, DT_OPT_AGGSIZE),

@@ -89,6 +89,15 @@ enum dt_spec_state { DT_SPEC_FREE, DT_SPEC_ACTIVE, DT_SPEC_COMMITTED };
 #define DT_SPEC_GEN_SHIFT 24
 #define DT_SPEC_CPUS_SHIFT 8
 
+/* A user stack that the consumer unwinds: what follows the process id and the frames that the kernel found. */
+#define DT_UNWIND_PIECE 512 /* the stack is copied piece by piece, as far as it goes */
+struct dt_raw_ustack {
+	u64 regs[21]; /* struct pt_regs */
+	u64 base;     /* address of what was copied */
+	u64 pieces;   /* that were */
+	u8 stack[];
+};
+
 /* payload of epid 0 */
 struct dt_rec_fault {
 	u32 epid;   /* the clause that faulted */

@@ -114,7 +114,7 @@ enum dt_datakind {
 	DT_D_BYTES, /* struct, array, tracemem */
 	DT_D_FLOAT,
 	DT_D_STACK,  /* u64 pcs, 0-terminated or full */
-	DT_D_USTACK, /* u64 process id, pcs */
+	DT_D_USTACK, /* u64 process id, pcs; then what the consumer finds better ones with */
 	DT_D_SYM,
 	DT_D_MOD, /* u64 */
 	DT_D_USYM,
@@ -132,8 +132,9 @@ struct dt_datum {
 	enum dt_datakind kind;
 	u32 off, size; /* in the ring record's payload (after dt_rec_hdr) or in the map's key */
 	const struct dt_type *type;
-	const char *text;            /* the D expression, for naming values */
-	u64 arg;                     /* tracemem: bytes to show */
+	const char *text; /* the D expression, for naming values */
+	u64 arg;          /* tracemem: bytes to show; stacks: frames */
+	u32 unwind; /* USTACK: bytes of the stack that are copied, behind struct dt_raw_ustack; 0: none */
 	const struct dt_aggact *act; /* of PRINTA and LIBACT records */
 };
 
@@ -214,6 +215,7 @@ struct dt_object {
 /* Options that shape code. */
 struct dt_genopts {
 	u32 strsize, stackframes, ustackframes;
+	u32 ustackunwind; /* bytes of user stacks to copy; 0: none */
 	u64 dynvarsize, aggsize;
 	bool temporal;
 	u32 nspec;

@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "codegen/gen.h"
+#include "codegen/rt.h"
 
 struct segment {
 	struct dt_epid *epid;
@@ -120,6 +120,7 @@ u32 g_shown_size(const struct dt_datum *d)
 	case DT_D_PROBEMOD: return DTRACE_MODNAMELEN;
 	case DT_D_PROBEFUNC: return DTRACE_FUNCNAMELEN;
 	case DT_D_PROBENAME: return DTRACE_NAMELEN;
+	case DT_D_USTACK: return 8 + (u32)d->arg * 8;
 	default: return d->size;
 	}
 }
@@ -158,8 +159,19 @@ struct layout {
 	u32 off, shown;
 };
 
+/* With option ustackunwind, stacks in records (but not those in keys) come with what it takes to unwind them. */
+static void add_raw_stack(const struct gen *g, struct dt_datum *d)
+{
+	if (d->kind != DT_D_USTACK || !g->opts->ustackunwind)
+		return;
+	d->unwind = DT_ROUNDUP(g->opts->ustackunwind, DT_UNWIND_PIECE);
+	d->size += (u32)sizeof(struct dt_raw_ustack) + d->unwind;
+}
+
 static dtrace_recdesc_t *add_rec(struct layout *l, struct dt_datum *d, int action)
 {
+	add_raw_stack(l->g, d);
+
 	u32 align = align_of(d->size), shown_align = align_of(g_shown_size(d));
 
 	l->off = DT_ROUNDUP(l->off, align);
@@ -409,6 +421,49 @@ static void store_pid(struct gen *g, struct mem m)
 	e_st(g, m, 8, g_tgid(g));
 }
 
+/* Copies a piece of the stack: words are its base and the number of pieces. */
+static void body_stack(struct gen *g, const struct rt_body *b, u32 pieces, u32 unused)
+{
+	u32 past = ir_label(g->f);
+	struct mem w = rt_own_words(g, b);
+
+	e_jcci(g, BPF_JGE, b->idx, pieces, past);
+	vreg off = e_alui(g, IR_SHL, b->idx, __builtin_ctz(DT_UNWIND_PIECE));
+	vreg to = e_alu(g, IR_ADD, rt_ptr(g, b, 0), off);
+	vreg from = e_alu(g, IR_ADD, e_ld(g, w, 8), off);
+	vreg rc = e_call(g, BPF_FUNC_probe_read_user, a_reg(to), a_imm(DT_UNWIND_PIECE), a_reg(from));
+
+	e_jcci(g, BPF_JNE, rc, 0, past);
+	rt_set(g, w, 1, e_alui(g, IR_ADD, b->idx, 1));
+	rt_next(g);
+	e_label(g, past);
+	rt_stop(g);
+}
+
+static void store_raw_stack(struct gen *g, const struct dt_node *n, const struct dt_datum *d,
+			    struct mem m)
+{
+	static const struct rt_kind kind = { "stack", body_stack };
+	struct mem to = mem_add(m, offsetof(struct dt_raw_ustack, stack));
+	u32 pieces = d->unwind / DT_UNWIND_PIECE;
+
+	if (!g->opts->has_task_btf || !g->opts->has_loop) {
+		g_fail(g, &n->loc,
+		       "option ustackunwind needs a kernel with bpf_task_pt_regs and bpf_loop");
+		return;
+	}
+	vreg regs = e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
+
+	e_call(g, BPF_FUNC_probe_read_kernel, a_mem(m), a_imm(offsetof(struct dt_raw_ustack, base)),
+	       a_reg(regs));
+	vreg base = e_alui(g, IR_AND, e_ld(g, mem_add(m, DT_ARCH_SP), 8), -DT_UNWIND_PIECE);
+	struct mem w = rt_words(g, &base, 1, 1);
+
+	e_st(g, mem_add(m, offsetof(struct dt_raw_ustack, base)), 8, base);
+	rt_loop(g, pieces, &kind, pieces, 0, w, &to, 1);
+	e_st(g, mem_add(m, offsetof(struct dt_raw_ustack, pieces)), 8, rt_word(g, w, 1));
+}
+
 static void store_action(struct gen *g, const struct dt_node *n, const struct dt_datum *d,
 			 struct mem m)
 {
@@ -419,7 +474,9 @@ static void store_action(struct gen *g, const struct dt_node *n, const struct dt
 		return;
 	case DT_D_USTACK:
 		store_pid(g, m);
-		g_user_stack(g, mem_add(m, 8), (d->size - 8) / 8);
+		g_user_stack(g, mem_add(m, 8), (u32)d->arg);
+		if (d->unwind)
+			store_raw_stack(g, n, d, mem_add(m, 8 + (s64)d->arg * 8));
 		return;
 	case DT_D_SYM:
 	case DT_D_MOD: e_st(g, m, 8, g_expr(g, n->args[0])); return;

@@ -68,6 +68,8 @@ static int check_layouts(dtrace_hdl_t *h, struct dt_consumer *c)
 				return dt_set_errno(h, EDT_DOFFSET);
 			if (d && dt_kind_has_pid(d->kind))
 				c->has_pid[i] = true;
+			if (d && d->unwind)
+				dt_usyms_unwind_on(h->usyms);
 		}
 	}
 	return 0;
@@ -200,6 +202,8 @@ static void lay_out(const struct pass *p, const struct dt_epid *e, const char *p
 			continue;
 		if (d->kind >= DT_D_PROBEPROV)
 			snprintf(to, r->dtrd_size, "%s", probe_text(p->pd.dtpda_pdesc, d->kind));
+		else if (d->kind == DT_D_USTACK)
+			dt_show_ustack(p->h, d, payload + d->off, to, r->dtrd_size);
 		else
 			memcpy(to, payload + d->off, DT_MIN(d->size, r->dtrd_size));
 	}

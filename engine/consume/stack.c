@@ -35,6 +35,33 @@ void dt_learn(dtrace_hdl_t *h, struct dt_learnt *seen, const struct dt_item *it)
 	dt_usyms_learn(h->usyms, pid);
 }
 
+/* ---- better stacks ----------------------------------------------------------------------------- */
+
+static void copy_stack(const struct dt_datum *d, const char *stored, char *shown, u32 size)
+{
+	memcpy(shown, stored, DT_MIN(size, 8 + (u32)d->arg * 8));
+}
+
+void dt_show_ustack(dtrace_hdl_t *h, const struct dt_datum *d, const char *stored, char *shown,
+		    u32 size)
+{
+	const struct dt_raw_ustack *raw = (const void *)(stored + 8 + d->arg * 8);
+	u32 max = size / 8 - 1, n;
+	u64 pid, *pcs;
+
+	copy_stack(d, stored, shown, size);
+	if (!d->unwind || size < 16)
+		return;
+	memcpy(&pid, stored, sizeof(pid));
+	pcs = calloc(max, sizeof(*pcs));
+	n = pcs ? dt_usyms_unwind(h->usyms, (pid_t)pid, raw->regs, raw->base, raw->stack,
+				  DT_MIN(raw->pieces * DT_UNWIND_PIECE, (u64)d->unwind), pcs, max) :
+		  0;
+	if (n > 1) /* else the kernel's walk is as good */
+		memcpy(shown + 8, pcs, (size_t)max * 8);
+	free(pcs);
+}
+
 /* ---- one address ----------------------------------------------------------------------------- */
 
 static void put_hex(struct dt_str *out, u64 addr)

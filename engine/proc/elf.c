@@ -18,6 +18,7 @@
 #define MAX_SEGMENTS 256u
 #define MAX_STRTAB (128u << 20)
 #define MAX_SHSTRTAB (1u << 20)
+#define MAX_EH_FRAME (64u << 20)
 #define MAX_NOTES (64u << 10)
 #define MAX_ELF_SYMS (4u << 20)
 #define CHUNK_SYMS 4096u
@@ -214,11 +215,46 @@ static void find_build_id(struct reader *r, u64 off, u64 size)
 	}
 }
 
+/* The segment that maps an address. */
+static const struct dt_elfseg *segment_of(const struct dt_elf *e, u64 vaddr)
+{
+	for (u32 i = 0; i < e->nsegs; i++)
+		if (vaddr >= e->seg[i].vaddr && vaddr - e->seg[i].vaddr < e->seg[i].filesz)
+			return &e->seg[i];
+	return NULL;
+}
+
+/* .eh_frame_hdr starts with where .eh_frame is.  That ends with a length of zero: its segment bounds it. */
+static void read_cfi(struct reader *r, const struct segment *hdr)
+{
+	const struct dt_elfseg *seg;
+	u64 vaddr, off, size;
+	char *data;
+	s32 rel;
+	u8 h[8];
+
+	if (bytes_read(r->in, hdr->off, h, sizeof(h)) < 0 || h[0] != 1 || h[1] != 0x1b)
+		return; /* all linkers write it relative, as 4 signed bytes */
+	memcpy(&rel, h + 4, 4);
+	vaddr = hdr->vaddr + 4 + (u64)(s64)rel;
+	seg = segment_of(r->out, vaddr);
+	if (!seg || seg->off > r->in->size)
+		return;
+	off = seg->off + (vaddr - seg->vaddr);
+	if (off > r->in->size)
+		return;
+	size = DT_MIN(DT_MIN(seg->filesz - (vaddr - seg->vaddr), r->in->size - off),
+		      (u64)MAX_EH_FRAME);
+	data = bytes_dup(r->in, off, size, MAX_EH_FRAME);
+	if (data)
+		r->out->cfi = dt_cfi_new((u8 *)data, size, vaddr);
+}
+
 static int read_segments(struct reader *r)
 {
 	u32 num = DT_MIN(r->phnum, MAX_SEGMENTS);
 	struct dt_elf *e = r->out;
-	struct segment s;
+	struct segment s, eh = { 0 };
 
 	if (!r->phoff || !num || r->phentsize < (r->is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
 		return 0;
@@ -231,7 +267,11 @@ static int read_segments(struct reader *r)
 								 s.flags & PF_X };
 		else if (s.type == PT_NOTE && !e->build_id_len)
 			find_build_id(r, s.off, s.filesz);
+		else if (s.type == PT_GNU_EH_FRAME)
+			eh = s;
 	}
+	if (eh.type && r->in->unwind && r->is64)
+		read_cfi(r, &eh);
 	return 0;
 }
 
@@ -459,6 +499,7 @@ void dt_elf_free(struct dt_elf *e)
 	if (!e)
 		return;
 	free(e->seg);
+	dt_cfi_free(e->cfi);
 	dt_addrtab_fini(&e->syms);
 	free(e);
 }

@@ -45,6 +45,7 @@ struct dt_images {
 	u32 n, held, unused;
 	size_t bytes;
 	u64 turn;
+	bool unwind;
 };
 
 /* ---- opening ----------------------------------------------------------------------------------------- */
@@ -112,9 +113,9 @@ int dt_locate_mapped(pid_t pid, const struct dt_maprow *row, struct stat *st)
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-static struct dt_elf *read_fd(int fd)
+static struct dt_elf *read_fd(int fd, bool unwind)
 {
-	struct dt_bytes in = { .fd = fd };
+	struct dt_bytes in = { .fd = fd, .unwind = unwind };
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
@@ -150,7 +151,7 @@ static struct dt_elf *debug_by_id(const struct dt_elf *e)
 		n += snprintf(path + n, sizeof(path) - (size_t)n, "%02x", e->build_id[i]);
 	snprintf(path + n, sizeof(path) - (size_t)n, ".debug");
 	fd = open_regular(path);
-	return fd < 0 ? NULL : read_fd(fd);
+	return fd < 0 ? NULL : read_fd(fd, false);
 }
 
 static bool crc_is(int fd, u32 want)
@@ -182,7 +183,7 @@ static struct dt_elf *debug_at(const struct dt_elf *e, const char *dir, const ch
 	if (n < 0 || (size_t)n >= sizeof(name))
 		return NULL;
 	fd = open_regular(name);
-	d = fd < 0 ? NULL : read_fd(fd);
+	d = fd < 0 ? NULL : read_fd(fd, false);
 	if (!d || same_build(d, e) || (!e->build_id_len && crc_is(fd, e->debuglink_crc)))
 		return d;
 	dt_elf_free(d);
@@ -201,9 +202,9 @@ static struct dt_elf *debug_file(const struct dt_elf *e, const char *path)
 	return d ? d : debug_at(e, "", path, (int)(slash - path), ".debug/");
 }
 
-struct dt_elf *dt_elf_open(int fd, const char *path)
+struct dt_elf *dt_elf_open(int fd, const char *path, bool unwind)
 {
-	struct dt_elf *e = read_fd(fd), *d;
+	struct dt_elf *e = read_fd(fd, unwind), *d;
 
 	if (!e || !e->stripped || !(d = debug_file(e, path)))
 		return e;
@@ -225,10 +226,20 @@ struct dt_images *dt_images_new(void)
 	return calloc(1, sizeof(struct dt_images));
 }
 
+void dt_images_unwind(struct dt_images *c)
+{
+	c->unwind = true;
+}
+
+static size_t elf_bytes(const struct dt_elf *e)
+{
+	return dt_addrtab_bytes(&e->syms) + dt_cfi_bytes(e->cfi);
+}
+
 static void drop_elf(struct dt_images *c, struct dt_image *i)
 {
 	if (i->elf)
-		c->bytes -= dt_addrtab_bytes(&i->elf->syms);
+		c->bytes -= elf_bytes(i->elf);
 	dt_elf_free(i->elf);
 	i->elf = NULL;
 }
@@ -293,12 +304,12 @@ static void load(struct dt_images *c, struct dt_image *i)
 {
 	if (i->fd < 0)
 		return;
-	i->elf = dt_elf_open(i->fd, i->path);
+	i->elf = dt_elf_open(i->fd, i->path, c->unwind);
 	close(i->fd);
 	i->fd = -1;
 	c->held--;
 	if (i->elf)
-		c->bytes += dt_addrtab_bytes(&i->elf->syms);
+		c->bytes += elf_bytes(i->elf);
 	keep_budget(c, i);
 }
 
@@ -405,7 +416,7 @@ struct dt_image *dt_images_vdso(struct dt_images *c, pid_t pid, const struct dt_
 {
 	struct dt_image key = { .fd = -1, .dev = UINT64_MAX, .size = row->end - row->start }, *i;
 	_cleanup_free_ u8 *mem = key.size <= MAX_VDSO ? malloc(key.size) : NULL;
-	struct dt_bytes in = { .fd = -1, .mem = mem, .size = key.size };
+	struct dt_bytes in = { .fd = -1, .mem = mem, .size = key.size, .unwind = c->unwind };
 	_cleanup_fd_ int fd = -1;
 	char name[32];
 
@@ -419,6 +430,6 @@ struct dt_image *dt_images_vdso(struct dt_images *c, pid_t pid, const struct dt_
 		return i;
 	i = insert(c, &key, row->path);
 	if (i && (i->elf = dt_elf_read(&in)))
-		c->bytes += dt_addrtab_bytes(&i->elf->syms);
+		c->bytes += elf_bytes(i->elf);
 	return i;
 }

@@ -52,6 +52,13 @@ struct dt_usym {
  * question; they hold no control characters. */
 int dt_usyms_resolve(struct dt_usyms *u, pid_t pid, u64 addr, struct dt_usym *out);
 
+/* Unwinding without frame pointers will be asked for: files are read with that in mind from now on. */
+void dt_usyms_unwind_on(struct dt_usyms *u);
+/* A process's stack, from registers (struct pt_regs) and a copy of the memory from base on, into pcs; gives how many
+ * of them there are, at most max.  Where there are no rules for a piece of code, its frame pointer is tried. */
+u32 dt_usyms_unwind(struct dt_usyms *u, pid_t pid, const u64 regs[21], u64 base, const void *stack,
+		    size_t size, u64 *pcs, u32 max);
+
 /* ---- text forms used by printing: length needed is returned, as snprintf does ---- */
 /* mod`sym+0xoff, offset left out when 0; 0xADDR when unknown */
 int dt_kaddr_str(struct dt_ksyms *k, u64 addr, char *buf, size_t size);

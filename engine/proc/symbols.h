@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include "base/base.h"
+#include "proc/cfi.h"
 
 /* ---- addrtab.c: a sorted table of named addresses ---------------------------------------------- */
 
@@ -47,12 +48,19 @@ static inline const char *dt_addrtab_name(const struct dt_addrtab *t, const stru
 /* Replaces control characters (C0, DEL, and C1 in UTF-8) by '?'. */
 void dt_text_clean(char *s, size_t len);
 
+/* ---- demangle.c ------------------------------------------------------------------------------------ */
+
+/* A C++ or Rust name in readable form, without control characters; false: it is none, or too long, or there is no
+ * demangler in this build. */
+bool dt_demangle(const char *name, char *buf, size_t size);
+
 /* ---- elf.c: symbols and segments of an ELF file ---------------------------------------------------- */
 
 struct dt_bytes { /* where an ELF image is read from */
 	int fd;   /* -1: mem */
 	const u8 *mem;
 	u64 size;
+	bool unwind; /* call frame information is wanted too */
 };
 struct dt_elfseg {
 	u64 off, filesz, memsz, vaddr;
@@ -66,6 +74,7 @@ struct dt_elf {
 	bool stripped; /* there was no .symtab */
 	u8 build_id[64];
 	u32 build_id_len;
+	struct dt_cfi *cfi;  /* NULL: not wanted, or there is none */
 	char debuglink[256]; /* a file name without '/'; "" none */
 	u32 debuglink_crc;
 };
@@ -102,6 +111,8 @@ char *dt_read_text(const char *path, size_t limit, size_t *len);
 struct dt_image;
 struct dt_images;
 struct dt_images *dt_images_new(void);
+/* From now on files are read for unwinding too. */
+void dt_images_unwind(struct dt_images *c);
 void dt_images_free(struct dt_images *c);
 /* The file behind a mapping of a living process, with a reference.  It is opened now and read when first
  * needed, so it stays readable after the process.  NULL: no regular file, gone, not allowed. */
@@ -122,7 +133,7 @@ int dt_locate_in_root(pid_t pid, const char *path, struct stat *st);
 /* The same file for reading; -1. */
 int dt_reopen(int pathfd);
 /* Symbols of an open file, those of its debug file when it is stripped; NULL: not an ELF file. */
-struct dt_elf *dt_elf_open(int fd, const char *path);
+struct dt_elf *dt_elf_open(int fd, const char *path, bool unwind);
 
 /* ---- picture.c: what is mapped where in a process -------------------------------------------------- */
 

@@ -223,7 +223,7 @@ static const struct dt_elf *elf_of(struct dt_ufile *pub)
 	if (!f->read) {
 		f->read = true;
 		fd = dt_reopen(f->pub.fd);
-		f->elf = fd < 0 ? NULL : dt_elf_open(fd, f->path);
+		f->elf = fd < 0 ? NULL : dt_elf_open(fd, f->path, false);
 	}
 	return f->elf && f->elf->is64 ? f->elf : NULL;
 }

@@ -61,6 +61,7 @@ struct dt_usyms {
 	struct dt_images *images;
 	u32 n, perf_fds;
 	u64 turn;
+	char readable[4096]; /* the name that was last asked for */
 };
 
 static u64 now_ns(void)
@@ -427,7 +428,7 @@ static bool name_by_image(struct dt_usyms *u, const struct dt_mapping *m, u64 ad
 	return true;
 }
 
-int dt_usyms_resolve(struct dt_usyms *u, pid_t pid, u64 addr, struct dt_usym *out)
+static int resolve(struct dt_usyms *u, pid_t pid, u64 addr, struct dt_usym *out)
 {
 	const struct dt_addrsym *s;
 	const struct dt_picture *in;
@@ -458,6 +459,15 @@ int dt_usyms_resolve(struct dt_usyms *u, pid_t pid, u64 addr, struct dt_usym *ou
 	return out->known_object ? 0 : -1;
 }
 
+int dt_usyms_resolve(struct dt_usyms *u, pid_t pid, u64 addr, struct dt_usym *out)
+{
+	int rv = resolve(u, pid, addr, out);
+
+	if (*out->name && dt_demangle(out->name, u->readable, sizeof(u->readable)))
+		out->name = u->readable;
+	return rv;
+}
+
 int dt_uaddr_str(struct dt_usyms *u, pid_t pid, u64 addr, char *buf, size_t size)
 {
 	unsigned long long a = addr;
@@ -470,4 +480,54 @@ int dt_uaddr_str(struct dt_usyms *u, pid_t pid, u64 addr, char *buf, size_t size
 	if (!s.offset)
 		return snprintf(buf, size, "%s`%s", s.object, s.name);
 	return snprintf(buf, size, "%s`%s+0x%llx", s.object, s.name, (unsigned long long)s.offset);
+}
+
+/* ---- unwinding ---------------------------------------------------------------------------------------------- */
+
+void dt_usyms_unwind_on(struct dt_usyms *u)
+{
+	dt_images_unwind(u->images);
+}
+
+/* Where registers of DWARF's numbering are in struct pt_regs. */
+static const u8 pt_regs_index[DT_CFI_NREGS] = { 10, 12, 11, 5, 13, 14, 4, 19, 9,
+						8,  7,  6,  3, 2,  1,  0, 16 };
+
+/* One frame up: by the rules of the file that is mapped there. */
+static int step(struct dt_usyms *u, struct process *p, const struct dt_cfi_stack *s,
+		struct dt_cfi_frame *f, bool innermost)
+{
+	/* behind a call is perhaps another function */
+	u64 pc = f->reg[DT_CFI_PC] - !(innermost || f->interrupted), vaddr;
+	const struct dt_picture *in;
+	const struct dt_mapping *m = find_in(p, pc, &in);
+	const struct dt_elf *e = m && m->image ? dt_image_elf(u->images, m->image) : NULL;
+	int rv = -1;
+
+	if (e && e->cfi && dt_elf_vaddr(e, pc - m->start + m->off, m->exec, &vaddr) == 0)
+		rv = dt_cfi_step(e->cfi, vaddr, s, f);
+	return rv < 0 ? dt_cfi_step_fp(s, f) : rv;
+}
+
+u32 dt_usyms_unwind(struct dt_usyms *u, pid_t pid, const u64 regs[21], u64 base, const void *stack,
+		    size_t size, u64 *pcs, u32 max)
+{
+	struct dt_cfi_stack s = { .data = stack, .base = base, .size = size };
+	struct dt_cfi_frame f = { .known = (1u << DT_CFI_NREGS) - 1 };
+	struct process *p;
+	u32 n = 0;
+
+	if (learn(u, pid, &p) < 0)
+		return 0;
+	for (u32 i = 0; i < DT_CFI_NREGS; i++)
+		f.reg[i] = regs[pt_regs_index[i]];
+	while (n < max) {
+		u64 sp = f.reg[DT_CFI_RSP];
+
+		pcs[n++] = f.reg[DT_CFI_PC];
+		/* the stack shrinks with each step, so there is an end */
+		if (step(u, p, &s, &f, n == 1) != 0 || f.reg[DT_CFI_RSP] <= sp)
+			break;
+	}
+	return n;
 }

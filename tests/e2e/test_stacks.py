@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import clean_env
 
 pytestmark = pytest.mark.kernel
 
@@ -117,3 +120,69 @@ def test_stacks_of_many_threads(watch):
     rows = t.aggregations()[1]
     assert 4000 - t.missed <= sum(rows.values()) <= 4000
     assert {frames[0].split("+")[0] for frames in rows} == {"workload`thread_main"}
+
+
+# ---- without frame pointers ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nofp_binary(tmp_path_factory):
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    binary = tmp_path_factory.mktemp("nofp") / "nofp"
+    source = Path(__file__).parent / "nofp.c"
+    flags = ["-O2", "-fomit-frame-pointer", "-fno-optimize-sibling-calls"]
+    subprocess.run([compiler, *flags, "-o", str(binary), str(source)], check=True, env=clean_env())
+    return binary
+
+
+@pytest.fixture
+def nofp(nofp_binary):
+    with subprocess.Popen(
+        [str(nofp_binary)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_env(),
+    ) as child:
+        yield child
+        child.stdin.close()
+
+
+def run_once(child):
+    child.stdin.write("go\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == "ok\n"
+
+
+def functions(stack):
+    return [re.sub(r"\+0x[0-9a-f]+$", "", frame) for frame in stack]
+
+
+def test_unwinding(trace, nofp):
+    """Through frames of unknown size, recursion, and the frame of a signal."""
+    t = trace(GETPPID + "{ ustack(); }", nofp.pid, ustackunwind="16k")
+    run_once(nofp)
+    plain, handler = map(functions, t.finish().data)
+    calls = ["nofp`nofp_leaf", "nofp`nofp_big", "nofp`nofp_again"]
+    assert plain[:7] == [*calls, "nofp`nofp_again", "nofp`nofp_again", "nofp`nofp_top", "nofp`main"]
+    assert handler[:4] == [*calls, "nofp`on_signal"]
+    assert "nofp`nofp_top" in handler
+    assert handler[-1] == plain[-1] == "nofp`_start"
+
+
+def test_unwinding_as_far_as_it_was_copied(trace, nofp):
+    t = trace(GETPPID + "{ ustack(4); ustack(); }", nofp.pid, ustackunwind=512)
+    run_once(nofp)
+    four, all_of_it = map(functions, t.finish().data[:2])
+    assert four == all_of_it[:4]
+    assert four[:2] == ["nofp`nofp_leaf", "nofp`nofp_big"]
+
+
+def test_keys_are_not_unwound(trace, nofp):
+    t = trace(GETPPID + "{ @[ustack(3)] = count(); trace(1); }", nofp.pid, ustackunwind="8k")
+    run_once(nofp)
+    run_once(nofp)
+    t.finish()
+    assert sum(t.aggregations()[1].values()) == 4

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct dt_bytes in = { .fd = -1, .mem = data, .size = size };
+	struct dt_bytes in = { .fd = -1, .mem = data, .size = size, .unwind = true };
 	struct dt_elf *e = dt_elf_read(&in);
 	u64 vaddr;
 

@@ -501,6 +501,44 @@ static bool in_stack(struct dt_usyms *u, const char *fn)
 	return false;
 }
 
+#ifdef HAVE_LIBIBERTY
+static void test_demangle(void)
+{
+	static const struct {
+		const char *name, *want; /* NULL: as it is */
+	} rows[] = {
+		{ "_ZN3foo3barEiPKc", "foo::bar(int, char const*)" },
+		{ "_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad" },
+		{ "_RNvC6_123foo3bar", "123foo::bar" },
+		{ "main", NULL },
+		{ "_Zzz", NULL },
+		{ "", NULL },
+	};
+	char big[3000] = "_Z", text[256];
+	size_t i;
+
+	for (i = 0; i < DT_NELEM(rows); i++) {
+		bool is = dt_demangle(rows[i].name, text, sizeof(text));
+
+		CHECK_STR(is ? text : NULL, rows[i].want);
+	}
+	CHECK(!dt_demangle("_ZN3foo3barEiPKc", text, 20)); /* no room */
+	memset(big + 2, '1', sizeof(big) - 3);
+	CHECK(!dt_demangle(big, text, sizeof(text)));
+	/* each S_ doubles what is in front of it */
+	strcpy(big, "_Z1fI1aE");
+	for (i = 0; i < 30; i++)
+		snprintf(big + strlen(big), sizeof(big) - strlen(big), "1bIS%c_S%c_E",
+			 (char)('0' + i % 10), (char)('0' + i % 10));
+	if (dt_demangle(big, text, sizeof(text)))
+		CHECK(strlen(text) < sizeof(text));
+}
+#else
+static void test_demangle(void)
+{
+}
+#endif
+
 static void test_own_stack(struct dt_usyms *u)
 {
 	middle();
@@ -839,6 +877,7 @@ int main(void)
 	test_perfmap();
 	test_elf();
 	test_hostile_elf();
+	test_demangle();
 	test_sparse_elf();
 	test_ksyms();
 	test_own_stack(u);
