@@ -76,7 +76,9 @@ _homes = {
     "_events": ("Event", "Probe"),
     "_session": ("CURRENT", "Session", "run", "trace"),
     "_tables": ("Table", "Tables"),
+    "jupyter": ("load_ipython_extension",),
 }
+_modules = ("compat", "fleet", "jupyter", "otel", "plot", "prometheus", "stacks")
 
 
 def __getattr__(name: str) -> object:
@@ -84,6 +86,8 @@ def __getattr__(name: str) -> object:
 
     if name == "__version__":
         return import_module("importlib.metadata").version("pydtrace")
+    if name in _modules:
+        return import_module(f"{__name__}.{name}")
     for home, names in _homes.items():
         if name in names:
             found = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
@@ -92,4 +96,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_modules})

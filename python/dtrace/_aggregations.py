@@ -380,6 +380,20 @@ class Aggregation(Mapping[Key, Any]):
                 lines.append(f"  {name:<50} {number(value):>16}")
         return "\n".join(lines)
 
+    def __rich__(self) -> Any:
+        """For rich: a table of the greatest values."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(f"@{self.name}"))
+        for field in self.fields:
+            table.add_column(Text(field))
+        table.add_column(self.function, justify="right")
+        for key, value in self.top(ROWS_SHOWN):
+            shown = str(value) if isinstance(value, Distribution) else number(value)
+            table.add_row(*(Text(shorten(part)) for part in key), Text(shown, no_wrap=True))
+        return table
+
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(f)}</th>" for f in (*self.fields, self.function))
         rows = []
@@ -544,6 +558,12 @@ class Snapshot(Mapping[str, Aggregation]):
 
     def __str__(self) -> str:
         return "\n\n".join(f"@{name}\n{agg}" for name, agg in self.items())
+
+    def __rich__(self) -> Any:
+        """For rich: all tables."""
+        from rich.console import Group
+
+        return Group(*self.values())
 
     def _repr_html_(self) -> str:
         return "".join(agg._repr_html_() for agg in self.values())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 import pickle
 import random
@@ -152,3 +153,14 @@ def test_text() -> None:
     assert repr(counts(bash=3)) == "<Aggregation @calls[execname] = count() rows=1>"
     d = Aggregation("q", "quantize", {("x",): Distribution("quantize", (), {(1, 1): 2})})
     assert "Distribution" in str(d) and "@@@" in str(d)
+
+
+def test_rich() -> None:
+    console = pytest.importorskip("rich.console")
+    d = Aggregation("q", "quantize", {("x",): Distribution("quantize", (), {(1, 1): 2})})
+    hostile = counts(**{"[red]" + HOSTILE: 3})
+    screen = console.Console(width=140, record=True, file=io.StringIO())
+    screen.print(Snapshot([d, hostile]))
+    text = screen.export_text()
+    assert "@q" in text and "@@@" in text and "@calls" in text and "[red]<script>" in text
+    assert "\x1b" not in text
