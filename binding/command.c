@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct py_command *py_command_of(struct consumer *self)
@@ -398,19 +399,43 @@ static pid_t pid_of(struct consumer *self, struct ps_prochandle *p)
 	return py_engine.proc_getpid ? py_engine.proc_getpid(self->h, p) : 0;
 }
 
-/* callback(pid, message): message is None at the end of a process. */
+/* How a process has ended, in dtrace(1)'s words. */
+static void end_message(struct consumer *self, struct ps_prochandle *p, char *buf, size_t size)
+{
+	int status = py_engine.proc_status ? py_engine.proc_status(self->h, p) : -1;
+	int pid = (int)pid_of(self, p);
+
+	if (status < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
+		snprintf(buf, size, "pid %d has exited", pid);
+	else if (WIFEXITED(status))
+		snprintf(buf, size, "pid %d exited with status %d", pid, WEXITSTATUS(status));
+	else
+#ifdef __GLIBC__
+		snprintf(buf, size, "pid %d terminated by SIG%s", pid,
+			 sigabbrev_np(WTERMSIG(status)));
+#else
+		snprintf(buf, size, "pid %d terminated by signal %d", pid, WTERMSIG(status));
+#endif
+}
+
+/* callback(pid, message) */
 static int on_process(struct ps_prochandle *p, const char *msg, void *arg)
 {
 	struct consumer *self = arg;
 	struct py_call *call = self->call;
 	PyObject *callback = self->command->on_process;
 	_cleanup_pyref_ PyObject *r = NULL, *text = NULL;
+	char ended[96];
 
 	if (!call || !callback)
 		return DTRACE_HANDLE_OK;
 	if (!py_call_gil(call))
 		return DTRACE_HANDLE_ABORT;
-	text = msg ? text_of(msg) : Py_NewRef(Py_None);
+	if (!msg) {
+		end_message(self, p, ended, sizeof(ended));
+		msg = ended;
+	}
+	text = text_of(msg);
 	r = text ? PyObject_CallFunction(callback, "iO", (int)pid_of(self, p), text) : NULL;
 	return r ? DTRACE_HANDLE_OK : DTRACE_HANDLE_ABORT;
 }
@@ -520,15 +545,13 @@ PyObject *Consumer_resume(PyObject *o, PyObject *unused)
 PyObject *Consumer_ended(PyObject *o, PyObject *args)
 {
 	struct consumer *self = (struct consumer *)o;
-	struct py_command *cmd;
+	struct py_command *cmd = self->command;
 	int pid, status = -1;
 
-	if (!PyArg_ParseTuple(args, "i:ended", &pid))
+	if (!PyArg_ParseTuple(args, "i:ended", &pid) || lacks(self, py_engine.proc_status) ||
+	    !py_lock(self, "ended", PY_NESTED))
 		return NULL;
-	cmd = py_command_enter(self, "ended", py_engine.proc_status);
-	if (!cmd)
-		return NULL;
-	for (size_t i = 0; i < cmd->nprocs; i++)
+	for (size_t i = 0; cmd && i < cmd->nprocs; i++)
 		if (pid_of(self, cmd->procs[i]) == pid)
 			status = py_engine.proc_status(self->h, cmd->procs[i]);
 	py_unlock(self);

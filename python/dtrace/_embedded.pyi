@@ -122,11 +122,11 @@ class Consumer:
         """The value of an option, None where it is not set: dtrace_getopt()."""
 
     def create(
-        self, command: Sequence[str], callback: Callable[[int, str | None], object], /
+        self, command: Sequence[str], callback: Callable[[int, str], object], /
     ) -> int:
-        """Start a process, stopped: its id.  callback(pid, message) hears of it; message is None at its end."""
+        """Start a process, stopped: its id.  callback(pid, message) hears of its end."""
 
-    def grab(self, pid: int, callback: Callable[[int, str | None], object], /) -> int:
+    def grab(self, pid: int, callback: Callable[[int, str], object], /) -> int:
         """Take a process under control: its id."""
 
     def resume(self) -> None:

@@ -453,7 +453,7 @@ def run(program: str, **keywords: Any) -> tuple[list[Event], Snapshot]:
         return session.poll(), session.snapshot()
 
 
-def ignore(pid: int, message: str | None) -> None:
+def ignore(pid: int, message: str) -> None:
     """What is said of processes under control: their end is seen anyway."""
 
 

@@ -309,6 +309,16 @@ def test_a_command_is_traced_to_its_end() -> None:
     assert done.status == 0
 
 
+@pytest.mark.parametrize(
+    ("command", "end"),
+    [("exit 3", "exited with status 3"), ("kill -KILL $$", "terminated by SIGKILL")],
+)
+def test_how_a_command_has_ended(command: str, end: str) -> None:
+    done = pydtrace("-n", "BEGIN", "-c", f"sh -c '{command}'")
+    assert re.search(rf"^dtrace: pid \d+ {end}$", done.err, re.M)
+    assert done.status == 0
+
+
 def test_a_process_is_traced_to_its_end(workload: Workload) -> None:
     program = "syscall::getppid:entry/pid == $target/{@ = count()}"
     with Running("-p", str(workload.pid), "-n", program) as running:

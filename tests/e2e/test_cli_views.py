@@ -127,7 +127,14 @@ def test_a_process_in_json() -> None:
     )
     pid = next(x for x in found if x["type"] == "record")["data"][0]
     process = next(x for x in found if x["type"] == "process")
-    assert process["pid"] == pid and str(pid) in process["message"]
+    message = f"pid {pid} exited with status 3"
+    assert process == {
+        "type": "process",
+        "pid": pid,
+        "status": 3,
+        "signal": None,
+        "message": message,
+    }
 
 
 def test_a_signal_in_json() -> None:

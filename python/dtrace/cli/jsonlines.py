@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from .run import Output
@@ -86,7 +87,16 @@ class Lines(Output):
         )
 
     def process(self, pid: int, message: str) -> None:
-        self.c.put(line("process", pid=pid, message=plain(message)))
+        status = self.c.ended(pid)
+        self.c.put(
+            line(
+                "process",
+                pid=pid,
+                status=os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
+                signal=os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
+                message=plain(message),
+            )
+        )
 
 
 def list_probes(c: Consumer, pattern: _ProbeDescription) -> None:

@@ -111,9 +111,9 @@ class Tool:
     def on_error(self, fault: Fault) -> None:
         self.out.fault(fault)
 
-    def on_process(self, pid: int, message: str | None) -> None:
-        if not self.quiet:
-            self.out.process(pid, message if message is not None else f"pid {pid} has exited")
+    def on_process(self, pid: int, message: str) -> None:
+        if not self.quiet or self.o.format == "json":
+            self.out.process(pid, message)
 
     def notice(self, message: str) -> None:
         """What is of interest, but not to those who want it quiet."""
