@@ -20,8 +20,8 @@ struct py_command {
 	int error;    /* errno of the last flush */
 	bool narrow;  /* no columns CPU and ID */
 	bool heading; /* the header has been printed */
-	bool fresh;   /* quiet and flow are as the options are */
-	bool quiet, flow;
+	bool fresh;   /* the next three are as the options are */
+	bool quiet, flow, printable;
 	bool watching_options;
 
 	/* show_json(), in a firing */

@@ -107,6 +107,7 @@ static void refresh(struct py_command *cmd, dtrace_hdl_t *h)
 {
 	cmd->quiet = is_set(h, "quiet");
 	cmd->flow = is_set(h, "flowindent");
+	cmd->printable = is_set(h, "printable");
 	cmd->fresh = true;
 }
 
@@ -150,9 +151,13 @@ static char *put_number(char *to, unsigned long n, int width)
 	return to;
 }
 
-static char *put_name(char *to, const char *s, size_t n)
+/* Functions of traced programs have the names that their makers liked. */
+static char *put_name(const struct py_command *cmd, char *to, const char *s, size_t n)
 {
 	memcpy(to, s, n);
+	for (size_t i = 0; cmd->printable && i < n; i++)
+		if ((unsigned char)to[i] < 0x20 || to[i] == 0x7f)
+			to[i] = '?';
 	return to + n;
 }
 
@@ -169,9 +174,9 @@ static void line(const struct py_command *cmd, const dtrace_probedata_t *d)
 	}
 	for (size_t n = func + 1 + name; n < 32; n++)
 		*to++ = ' ';
-	to = put_name(to, p->dtpd_func, func);
+	to = put_name(cmd, to, p->dtpd_func, func);
 	*to++ = ':';
-	to = put_name(to, p->dtpd_name, name);
+	to = put_name(cmd, to, p->dtpd_name, name);
 	*to++ = ' ';
 	fwrite(buf, 1, (size_t)(to - buf), cmd->out);
 }
@@ -181,12 +186,15 @@ static void flow_line(const struct py_command *cmd, const dtrace_probedata_t *d)
 	const dtrace_probedesc_t *p = d->dtpda_pdesc;
 	const char *prefix = d->dtpda_prefix ? d->dtpda_prefix : "";
 	bool whole = d->dtpda_flow == DTRACEFLOW_NONE;
+	char func[sizeof(p->dtpd_func)], name[sizeof(p->dtpd_name)];
 	int width;
 
+	*put_name(cmd, func, p->dtpd_func, strlen(p->dtpd_func)) = '\0';
+	*put_name(cmd, name, p->dtpd_name, strlen(p->dtpd_name)) = '\0';
 	if (!cmd->narrow)
 		fprintf(cmd->out, "%3d ", d->dtpda_cpu);
-	width = fprintf(cmd->out, "%*s%s%s%s%s", d->dtpda_indent, "", prefix, p->dtpd_func,
-			whole ? ":" : "", whole ? p->dtpd_name : "");
+	width = fprintf(cmd->out, "%*s%s%s%s%s", d->dtpda_indent, "", prefix, func,
+			whole ? ":" : "", whole ? name : "");
 	fprintf(cmd->out, "%*s", width < 41 ? 42 - width : 1, "");
 }
 
@@ -284,6 +292,7 @@ PyObject *Consumer_show_aggregations(PyObject *o, PyObject *unused)
 /* ---- lists of probes -------------------------------------------------------------------------------------------- */
 
 struct listing {
+	const struct py_command *cmd;
 	FILE *out;
 	bool verbose;
 	unsigned long n;
@@ -323,9 +332,14 @@ static int list_probe(dtrace_hdl_t *h, const dtrace_probedesc_t *p, void *arg)
 {
 	struct listing *l = arg;
 
+	dtrace_probedesc_t shown = *p;
+
+	put_name(l->cmd, shown.dtpd_mod, p->dtpd_mod, strlen(p->dtpd_mod));
+	put_name(l->cmd, shown.dtpd_func, p->dtpd_func, strlen(p->dtpd_func));
+	put_name(l->cmd, shown.dtpd_name, p->dtpd_name, strlen(p->dtpd_name));
 	l->n++;
 	fprintf(l->out, "%5u %10s %17s %33s %s\n", (unsigned int)p->dtpd_id, p->dtpd_provider,
-		p->dtpd_mod, p->dtpd_func, p->dtpd_name);
+		shown.dtpd_mod, shown.dtpd_func, shown.dtpd_name);
 	if (l->verbose)
 		put_info(h, l->out, p);
 	return ferror(l->out);
@@ -351,6 +365,8 @@ PyObject *Consumer_list_probes(PyObject *o, PyObject *args)
 		return NULL;
 	ok = py_command_has_output(self, cmd);
 	if (ok) {
+		refresh(cmd, self->h);
+		l.cmd = cmd;
 		l.out = cmd->out;
 		l.verbose = verbose;
 		py_call_begin(&call, self, "list_probes", NULL);

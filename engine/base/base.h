@@ -78,6 +78,7 @@ struct dt_str {
 	char *s; /* NUL terminated once anything was added */
 	size_t len, cap;
 	bool failed;
+	bool escape; /* what others have chosen is made printable when it is added: dt_put_text() */
 };
 void dt_str_fini(struct dt_str *b);
 void dt_str_reset(struct dt_str *b);
@@ -165,6 +166,8 @@ void dt_diag_vadd(struct dt_diags *d, enum dt_tag tag, struct dt_loc loc, const 
  * source line are kept in the caret line; control characters of the source are escaped. */
 void dt_diag_render(const struct dt_diag *d, struct dt_str *out);
 /* libdtrace's one line: "line N: MSG" or "\"FILE\", line N: MSG", with "[D_TAG] " in front when tags. */
+/* Adds s with \xNN for what must not reach a terminal; lines: newlines stay.  The columns that it takes. */
+size_t dt_str_printable(struct dt_str *out, const char *s, size_t n, bool lines);
 void dt_diag_oneline(const struct dt_diag *d, bool tags, struct dt_str *out);
 
 /* glob_match of probe descriptions: * ? [a-z] [!x] \x; the empty pattern matches anything. */

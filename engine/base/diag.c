@@ -92,14 +92,14 @@ static size_t utf8_printable(const char *text, size_t n)
 	return want;
 }
 
-/* Adds s; gives the columns that it takes.  Tabs stay (and count as one). */
-static size_t put_printable(struct dt_str *out, const char *s, size_t n)
+/* Tabs stay (and count as one). */
+size_t dt_str_printable(struct dt_str *out, const char *s, size_t n, bool lines)
 {
 	size_t i = 0, cols = 0, len;
 
 	while (i < n) {
 		len = (unsigned char)s[i] < 0x80 ? 0 : utf8_printable(s + i, n - i);
-		if (len || s[i] == '\t' || (s[i] >= ' ' && s[i] < 0x7f)) {
+		if (len || s[i] == '\t' || (lines && s[i] == '\n') || (s[i] >= ' ' && s[i] < 0x7f)) {
 			dt_str_putn(out, s + i, DT_MAX(len, (size_t)1));
 			i += DT_MAX(len, (size_t)1);
 			cols++;
@@ -109,6 +109,11 @@ static size_t put_printable(struct dt_str *out, const char *s, size_t n)
 		}
 	}
 	return cols;
+}
+
+static size_t put_printable(struct dt_str *out, const char *s, size_t n)
+{
+	return dt_str_printable(out, s, n, false);
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */

@@ -156,6 +156,8 @@ struct dt_str *dt_out(dtrace_hdl_t *h, FILE *fp);
 int dt_out_end(dtrace_hdl_t *h, FILE *fp, struct dt_str *out);
 void dt_put_spaces(struct dt_str *out, size_t n);
 /* Text in a field: width columns, left or right aligned. */
+/* Text that others have chosen: names, strings. */
+void dt_put_text(struct dt_str *out, const char *s, size_t n);
 void dt_put_padded(struct dt_str *out, const char *s, size_t n, u32 width, bool left);
 void dt_put_u64(struct dt_str *out, u64 v);
 void dt_put_s64(struct dt_str *out, s64 v);

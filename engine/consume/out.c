@@ -3,7 +3,8 @@
  * out.c - where text goes.
  *
  * Printers add to a string.  With a FILE it is a scratch string, written in one go; without, it is
- * the handle's buffered text, which goes to the buffered handler record by record.
+ * the handle's buffered text, which goes to the buffered handler record by record.  With the option printable, what
+ * traced processes have chosen is escaped on its way there; what the D program says is not.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,14 +14,17 @@
 
 struct dt_str *dt_out(dtrace_hdl_t *h, FILE *fp)
 {
+	struct dt_str *out = &h->buffered;
+
 	if (fp && h->consumer) {
-		dt_str_reset(&h->consumer->text);
-		return &h->consumer->text;
+		out = &h->consumer->text;
+		dt_str_reset(out);
+	} else if (!fp && !h->bufhdlr) {
+		dt_set_errno(h, EDT_NOBUFFERED);
+		return NULL;
 	}
-	if (fp || h->bufhdlr)
-		return &h->buffered;
-	dt_set_errno(h, EDT_NOBUFFERED);
-	return NULL;
+	out->escape = dt_opt(h, DT_OPT_PRINTABLE) != 0;
+	return out;
 }
 
 int dt_out_end(dtrace_hdl_t *h, FILE *fp, struct dt_str *out)
@@ -102,9 +106,17 @@ void dt_put_padded(struct dt_str *out, const char *s, size_t n, u32 width, bool 
 
 	if (!left)
 		dt_put_spaces(out, pad);
-	dt_str_putn(out, s, n);
+	dt_put_text(out, s, n);
 	if (left)
 		dt_put_spaces(out, pad);
+}
+
+void dt_put_text(struct dt_str *out, const char *s, size_t n)
+{
+	if (out->escape)
+		dt_str_printable(out, s, n, true);
+	else
+		dt_str_putn(out, s, n);
 }
 
 void dt_put_u64(struct dt_str *out, u64 v)

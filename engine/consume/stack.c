@@ -94,13 +94,13 @@ static void put_name(struct dt_str *out, const struct name *n,
 	int need = fn(n, small, sizeof(small));
 
 	if (need < (int)sizeof(small)) {
-		dt_str_puts(out, small);
+		dt_put_text(out, small, strlen(small));
 		return;
 	}
 	big = malloc((size_t)need + 1);
 	if (big)
 		fn(n, big, (size_t)need + 1);
-	dt_str_puts(out, big ? big : small);
+	dt_put_text(out, big ? big : small, strlen(big ? big : small));
 }
 
 void dt_put_kaddr(dtrace_hdl_t *h, struct dt_str *out, u64 addr)
@@ -137,6 +137,16 @@ static void put_kernel_symbol(dtrace_hdl_t *h, struct dt_str *out, u64 addr, boo
 		dt_str_printf(out, "%s`%s", k.mod, k.name);
 }
 
+static void put_object_and_name(struct dt_str *out, const struct dt_usym *u, u64 addr)
+{
+	dt_put_text(out, u->object, strlen(u->object));
+	dt_str_putc(out, '`');
+	if (*u->name)
+		dt_put_text(out, u->name, strlen(u->name));
+	else
+		put_hex(out, addr);
+}
+
 static void put_user_symbol(dtrace_hdl_t *h, struct dt_str *out, pid_t pid, u64 addr, bool module)
 {
 	struct dt_usym u;
@@ -145,11 +155,9 @@ static void put_user_symbol(dtrace_hdl_t *h, struct dt_str *out, pid_t pid, u64 
 	    dt_usyms_resolve(h->usyms, pid, addr, &u) < 0 || !u.known_object)
 		put_hex(out, addr);
 	else if (module)
-		dt_str_puts(out, u.object);
-	else if (*u.name)
-		dt_str_printf(out, "%s`%s", u.object, u.name);
+		dt_put_text(out, u.object, strlen(u.object));
 	else
-		dt_str_printf(out, "%s`0x%" PRIx64, u.object, addr);
+		put_object_and_name(out, &u, addr);
 }
 
 void dt_put_symbol(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it)

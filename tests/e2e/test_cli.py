@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import time
@@ -377,3 +379,46 @@ def test_the_time_is_limited() -> None:
     assert done.out == "\n                1\n"
     assert done.status == 0
     assert 0.2 <= time.monotonic() - start < PATIENCE
+
+
+# ---- terminals ------------------------------------------------------------------------------------------
+
+HOSTILE = r"""
+BEGIN
+{
+    this->s = "\033[2J\302\2331m\377\303\251\r\n";
+    printf("\033[1mbold %s|%c", this->s, 27); trace(this->s); @[this->s] = count(); exit(0);
+}
+"""
+
+
+def on_a_terminal(*args: str) -> bytes:
+    ours, theirs = pty.openpty()
+    with Running(*args, stdout=theirs) as running:
+        os.close(theirs)
+        out = b""
+        while running.child.poll() is None or select.select([ours], [], [], 0.1)[0]:
+            try:
+                out += os.read(ours, 65536)
+            except OSError:  # the other end has gone
+                break
+    os.close(ours)
+    return out
+
+
+def test_traced_text_does_not_steer_the_terminal() -> None:
+    out = on_a_terminal("-q", "-n", HOSTILE)
+    safe = rb"\x1b[2J\xc2\x9b1m\xff" + "é".encode() + rb"\x0d"
+    assert out.startswith(b"\x1b[1mbold " + safe + b"\r\n|" + rb"\x1b" + safe)
+    assert out.count(safe) == 3 and out.count(b"\x1b") == 1
+
+
+def test_elsewhere_traced_text_is_as_it_was() -> None:
+    raw = b"\x1b[2J\xc2\x9b1m\xff\xc3\xa9\r"
+    assert on_a_terminal("-x", "printable=no", "-q", "-n", HOSTILE).count(raw) == 3
+    done = subprocess.run([*PYDTRACE, "-q", "-n", HOSTILE], capture_output=True, check=True)
+    assert done.stdout.count(raw) == 3
+    done = subprocess.run(
+        [*PYDTRACE, "-x", "printable", "-q", "-n", HOSTILE], capture_output=True, check=True
+    )
+    assert done.stdout.count(b"\x1b") == 1

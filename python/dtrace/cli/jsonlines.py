@@ -92,8 +92,12 @@ class Lines(Output):
             line(
                 "process",
                 pid=pid,
-                status=os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
-                signal=os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
+                status=os.WEXITSTATUS(status)
+                if status is not None and os.WIFEXITED(status)
+                else None,
+                signal=os.WTERMSIG(status)
+                if status is not None and os.WIFSIGNALED(status)
+                else None,
                 message=plain(message),
             )
         )

@@ -135,6 +135,15 @@ class Tool:
         self.c.open_output(fd, narrow)
         os.close(fd)
 
+    def protect_terminal(self) -> None:
+        """What comes from traced processes must not steer the terminal; -x printable=no has it raw."""
+        if self.o.output is None and options.is_terminal(1):
+            try:
+                self.c.setopt("printable")
+            except Exception as e:
+                if not is_expected(e):  # an engine that does not know this option
+                    raise
+
     def set_options(self) -> None:
         for flag, name, value in options.environment() + self.o.settings:
             try:
@@ -302,6 +311,7 @@ class Tool:
         if self.o.mode == VERSION:
             self.c.put(f"dtrace: {self.c.version()}\n")
             return OK
+        self.protect_terminal()
         self.set_options()
         self.take_processes()
         if self.o.mode == LIST:
