@@ -121,9 +121,7 @@ class Consumer:
     def getopt(self, option: str, /) -> int | None:
         """The value of an option, None where it is not set: dtrace_getopt()."""
 
-    def create(
-        self, command: Sequence[str], callback: Callable[[int, str], object], /
-    ) -> int:
+    def create(self, command: Sequence[str], callback: Callable[[int, str], object], /) -> int:
         """Start a process, stopped: its id.  callback(pid, message) hears of its end."""
 
     def grab(self, pid: int, callback: Callable[[int, str], object], /) -> int:
