@@ -577,7 +577,7 @@ static PyObject *Consumer_aggmax(PyObject *o, PyObject *unused)
 
 static PyObject *Consumer_version(PyObject *o, PyObject *unused)
 {
-	return PyUnicode_FromString(py_engine.d_version);
+	return PyUnicode_FromString(py_engine.d_version());
 }
 
 static PyObject *Consumer_fileno(PyObject *o, PyObject *unused)

@@ -7,6 +7,8 @@
  */
 #include "state.h"
 
+#ifndef PY_ORACLE /* whose table is in oracle.c */
+
 #ifdef PY_SYSTEM_LIBDTRACE
 #define EMBEDDED false
 #ifdef __ELF__
@@ -41,9 +43,14 @@ static struct ps_prochandle *proc_create(dtrace_hdl_t *h, const char *file, char
 #endif
 }
 
+static const char *d_version(void)
+{
+	return _dtrace_version;
+}
+
 const struct py_engine py_engine = {
 	.name = PY_ENGINE_NAME,
-	.d_version = _dtrace_version,
+	.d_version = d_version,
 	.buffered = EMBEDDED,
 	.fork_safe = EMBEDDED,
 	.open = dtrace_open,
@@ -93,3 +100,5 @@ const struct py_engine py_engine = {
 	.proc_status = OPTIONAL(dtrace_proc_status),
 	.version = OPTIONAL(dtrace_engine_version),
 };
+
+#endif

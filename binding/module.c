@@ -14,7 +14,7 @@ static int intern(PyObject **where, const char *s)
 
 static int add_versions(PyObject *module)
 {
-	const char *version = py_engine.version ? py_engine.version() : py_engine.d_version;
+	const char *version = py_engine.version ? py_engine.version() : py_engine.d_version();
 
 	if (PyModule_AddStringConstant(module, "ENGINE", py_engine.name) < 0)
 		return -1;

@@ -19,7 +19,7 @@ BUILD = Path(os.environ.get("PYDTRACE_BUILD") or ROOT / "build")
 SANITIZER = bool(os.environ.get("PYDTRACE_SANITIZER"))
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SOURCES = [
-    *(p for p in sorted((ROOT / "binding").glob("*.c")) if p.name != "engine.c"),
+    *(p for p in sorted((ROOT / "binding").glob("*.c")) if p.name not in ("engine.c", "oracle.c")),
     ROOT / "tests/fake/fake.c",
 ]
 INPUTS = [

@@ -774,9 +774,14 @@ static const char *fake_version(void)
 #define BUFFERED true
 #endif
 
+static const char *d_version(void)
+{
+	return "Sun D 1.99";
+}
+
 const struct py_engine py_engine = {
 	.name = "fake",
-	.d_version = "Sun D 1.99",
+	.d_version = d_version,
 	.buffered = BUFFERED,
 	.fork_safe = true,
 	.diag_get = EXTRA(fake_diag_get),

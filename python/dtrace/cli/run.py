@@ -192,7 +192,7 @@ class Tool:
             matches, description, statement = self.c.info(p.number)
             if not self.o.compile_only:
                 try:
-                    self.c.enable(p.number)
+                    matches = self.c.enable(p.number)
                 except Exception as e:
                     raise Fatal(f"failed to enable '{p.name}': {reason(e)}") from None
                 plural = "" if matches == 1 else "s"
