@@ -143,7 +143,8 @@ typedef struct dtrace_probedesc {
 
 /*
  * One datum of an enabling's record.  Stacks: DTRACEACT_STACK is dtrd_size/8 kernel PCs, zero
- * terminated; USTACK/JSTACK is a uint64_t process id, then user PCs.  USYM, UMOD and UADDR are two
+ * terminated; USTACK/JSTACK is a uint64_t process id, then user PCs.  A PC with 0x8001 in its upper
+ * 16 bits stands for text, such as a Python frame of jstack(): dtrace_uaddr2str() gives it.  USYM, UMOD and UADDR are two
  * uint64_t: process id, address.  PRINT with dtrd_arg 1 is a uint64_t address, then the structure that was there.  TRACEMEM_DYNSIZE follows a TRACEMEM record and holds
  * the number of bytes to show.
  */

@@ -105,6 +105,7 @@ int dt_drain(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace_consu
 bool dt_spec_waiting(dtrace_hdl_t *h); /* speculations are committed and not yet fetched */
 /* exit() record seen: status EXITED.  Drop counters -> handlers; 0 or -1 (EDT_DROPABORT). */
 int dt_drops_check(dtrace_hdl_t *h);
+int dt_python_start(dtrace_hdl_t *h); /* consume/python.c: look for Python processes, when jstack() is used */
 struct dt_aggs *dt_aggs_new(dtrace_hdl_t *h, const struct dt_object *o);
 void dt_aggs_free(struct dt_aggs *a);
 /* The default text of one record (trace, printf, printa, stack ...): what DTRACE_CONSUME_THIS does.

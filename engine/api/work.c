@@ -44,6 +44,8 @@ static struct dt_genopts genopts(const dtrace_hdl_t *h)
 	return (struct dt_genopts){
 		.strsize = h->env.strsize,
 		.stackframes = dt_opt_u32(h, DT_OPT_STACKFRAMES, 1, 1024),
+		.jstackframes = dt_opt_u32(h, DT_OPT_JSTACKFRAMES, 1, 1024),
+		.jstackstrsize = dt_opt_u32(h, DT_OPT_JSTACKSTRSIZE, 0, 32 << 10),
 		.ustackunwind = dt_opt_u32(h, DT_OPT_USTACKUNWIND, 0, 64 << 10),
 		.ustackframes = dt_opt_u32(h, DT_OPT_USTACKFRAMES, 1, 1024),
 		.dynvarsize = (u64)dt_opt(h, DT_OPT_DYNVARSIZE),
@@ -168,6 +170,8 @@ static int start(dtrace_hdl_t *h)
 	h->aggs = dt_aggs_new(h, h->obj);
 	if (!h->aggs)
 		return h->err.code ? -1 : dt_set_errno(h, EDT_NOMEM);
+	if (dt_python_start(h) < 0)
+		return -1;
 	refresh_wall_clock(h);
 	if (epoll_setup(h) < 0 || dt_live_fire(h, DT_AT_BEGIN) < 0)
 		return -1;

@@ -89,6 +89,30 @@ enum dt_spec_state { DT_SPEC_FREE, DT_SPEC_ACTIVE, DT_SPEC_COMMITTED };
 #define DT_SPEC_GEN_SHIFT 24
 #define DT_SPEC_CPUS_SHIFT 8
 
+/* Where a CPython process keeps its frames: the value of the map that jstack() looks processes up in. */
+struct dt_py_layout {
+	u64 interp;                   /* address of the pointer to the main interpreter */
+	u64 threads, next, native_id; /* offsets: interpreter -> first thread state -> next; its tid */
+	u64 frame, cframe;            /* thread state -> frame, or (cframe not ~0) -> what has it */
+	u64 previous, code;           /* frame -> caller; -> code object */
+	u64 flag, bottom; /* a byte of the frame.  bottom 0: not zero where C called the interpreter;
+						   else: from bottom on it is no frame, and C called there */
+	u64 qualname, filename, firstline; /* of a code object */
+	u64 ascii, state, ascii_bit; /* of a str: its text, if this bit (0: do not look) is in state */
+};
+
+/* jstack(): what follows the frames that the kernel found.  An entry is a u32 line, a u32 of DT_PY_*, and (but for
+ * DT_PY_BOTTOM) two strings, name and file; the next one starts at a multiple of 8. */
+struct dt_raw_python {
+	u32 used;     /* bytes of text */
+	u32 overflow; /* there was more */
+	u8 text[];    /* strsize, and DT_PY_SLACK for the entry that goes beyond that */
+};
+#define DT_PY_ENTRY 8
+#define DT_PY_SLACK 400
+#define DT_PY_LAST 1   /* C called the interpreter here */
+#define DT_PY_BOTTOM 2 /* the same, and this is no frame */
+
 /* A user stack that the consumer unwinds: what follows the process id and the frames that the kernel found. */
 #define DT_UNWIND_PIECE 512 /* the stack is copied piece by piece, as far as it goes */
 struct dt_raw_ustack {

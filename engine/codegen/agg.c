@@ -161,7 +161,7 @@ static u32 shown_value_size(const struct dt_aggspec *a)
 
 static u32 shown_key_size(const struct dt_datum *d)
 {
-	return d->kind >= DT_D_PROBEPROV ? g_shown_size(d) : d->size;
+	return g_shown_size(d);
 }
 
 static void layout_desc(struct gen *g, struct dt_aggspec *a)

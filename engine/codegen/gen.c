@@ -105,6 +105,17 @@ int g_map_doorbell(struct gen *g)
 					     .max_entries = 4096 });
 }
 
+int g_map_python(struct gen *g)
+{
+	return get_map(g, &g->map_python,
+		       &(struct dt_mapspec){ .name = "dt_python",
+					     .role = DT_MAP_PYTHON,
+					     .type = BPF_MAP_TYPE_LRU_HASH,
+					     .key_size = 4,
+					     .value_size = sizeof(struct dt_py_layout),
+					     .max_entries = 4096 });
+}
+
 int g_map_spec(struct gen *g)
 {
 	return get_map(g, &g->map_spec,
@@ -821,7 +832,7 @@ static void generate(struct gen *g, char upto, struct dt_str *dump)
 	struct dt_object *o = g->o;
 
 	g->map_state = g->map_ring = g->map_globals = g->map_rodata = -1;
-	g->map_doorbell = g->map_self = g->map_spec = -1;
+	g->map_doorbell = g->map_self = g->map_spec = g->map_python = -1;
 	g->strsize = DT_MAX(g->opts->strsize, 2);
 	g->state_top = DT_ST_FIXED;
 	g->globals_top = DT_GL_VARS;

@@ -88,7 +88,8 @@ struct gen {
 	DT_VEC(u8) rodata;
 	struct agg_use *agguse; /* by varid - 1 */
 	u32 naggmaps;           /* aggregations in hashes */
-	int map_state, map_ring, map_globals, map_rodata, map_doorbell, map_self, map_spec;
+	int map_state, map_ring, map_globals, map_rodata, map_doorbell, map_self, map_spec,
+		map_python;
 	u32 state_top, globals_top, self_size, this_size;
 	u32 zeros_off, zeros_len; /* rodata: a stretch of zeros */
 	u32 strsize;
@@ -305,7 +306,10 @@ bool g_loops(const struct dt_stmt *s);
 bool g_right_first(const struct dt_node *l, const struct dt_node *r); /* compute r before l? */
 
 /* ---- task.c: what the running thread says about itself ------------------------------------------------ */
-vreg g_caller(struct gen *g, const struct dt_node *n);      /* caller, ucaller */
+vreg g_caller(struct gen *g, const struct dt_node *n); /* caller, ucaller */
+/* python.c: the interpreter's frames of this thread, into a struct dt_raw_python. */
+int g_map_python(struct gen *g);
+void g_python_stack(struct gen *g, struct dt_loc loc, struct mem m, u32 strsize, u32 frames);
 void g_user_stack(struct gen *g, struct mem m, u32 frames); /* u64 each */
 vreg g_stackdepth(struct gen *g, const struct dt_node *n);  /* stackdepth, ustackdepth */
 vreg g_uregs(struct gen *g, const struct dt_node *n);

@@ -25,6 +25,7 @@ enum dt_map_role {
 	DT_MAP_AGGSET,   /* array of maps: `inner` */
 	DT_MAP_ASSOC,    /* hash */
 	DT_MAP_SELF,     /* task storage: needs_btf */
+	DT_MAP_PYTHON,   /* hash: u32 process -> struct dt_py_layout; the consumer fills it */
 };
 
 struct dt_mapspec {
@@ -134,9 +135,16 @@ struct dt_datum {
 	const struct dt_type *type;
 	const char *text; /* the D expression, for naming values */
 	u64 arg;          /* tracemem: bytes to show; stacks: frames */
+	u32 strsize; /* USTACK: room for names of Python frames, struct dt_raw_python; 0: none */
 	u32 unwind; /* USTACK: bytes of the stack that are copied, behind struct dt_raw_ustack; 0: none */
 	const struct dt_aggact *act; /* of PRINTA and LIBACT records */
 };
+
+/* Of a USTACK: bytes between the frames and what is unwound. */
+static inline u32 dt_datum_python_size(const struct dt_datum *d)
+{
+	return d->strsize ? (u32)sizeof(struct dt_raw_python) + d->strsize + DT_PY_SLACK : 0;
+}
 
 /* One enabled clause's record: recs[] are what callbacks see.  When `direct` the ring payload is the shown data
  * as it stands; else the consumer lays out `shown_size` bytes, each rec from its datum. */
@@ -214,7 +222,7 @@ struct dt_object {
 
 /* Options that shape code. */
 struct dt_genopts {
-	u32 strsize, stackframes, ustackframes;
+	u32 strsize, stackframes, ustackframes, jstackframes, jstackstrsize;
 	u32 ustackunwind; /* bytes of user stacks to copy; 0: none */
 	u64 dynvarsize, aggsize;
 	bool temporal;

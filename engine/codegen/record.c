@@ -45,6 +45,16 @@ static u32 frames_of(const struct dt_node *n, u32 dflt)
 	return n->nargs && n->args[0]->op == N_INT ? (u32)n->args[0]->val : dflt;
 }
 
+#define MOST_STRSIZE 32768u
+
+/* Room for the names of Python frames, when they are wanted. */
+static u32 strsize_of(const struct dt_node *n, u32 dflt)
+{
+	u64 size = n->nargs > 1 ? n->args[1]->val : dflt;
+
+	return DT_ROUNDUP((u32)DT_MIN(size, (u64)MOST_STRSIZE), 8);
+}
+
 static void datum_of_action(struct gen *g, const struct dt_node *n, struct dt_datum *d)
 {
 	static const struct {
@@ -65,9 +75,14 @@ static void datum_of_action(struct gen *g, const struct dt_node *n, struct dt_da
 		return;
 	}
 	if (n->act->id == DT_A_USTACK || n->act->id == DT_A_JSTACK) {
+		bool python = n->act->id == DT_A_JSTACK;
+
 		d->kind = DT_D_USTACK;
-		d->arg = frames_of(n, g->opts->ustackframes);
+		d->arg = frames_of(n, python ? g->opts->jstackframes : g->opts->ustackframes);
 		d->size = (u32)d->arg * 8 + 8;
+		d->strsize = strsize_of(n, python ? g->opts->jstackstrsize : 0);
+		if (d->strsize)
+			d->size += (u32)sizeof(struct dt_raw_python) + d->strsize + DT_PY_SLACK;
 		return;
 	}
 	for (size_t k = 0; k < DT_NELEM(rows); k++)
@@ -120,7 +135,8 @@ u32 g_shown_size(const struct dt_datum *d)
 	case DT_D_PROBEMOD: return DTRACE_MODNAMELEN;
 	case DT_D_PROBEFUNC: return DTRACE_FUNCNAMELEN;
 	case DT_D_PROBENAME: return DTRACE_NAMELEN;
-	case DT_D_USTACK: return 8 + (u32)d->arg * 8;
+	case DT_D_USTACK:
+		return 8 + (u32)d->arg * (d->strsize ? 16 : 8); /* Python's frames among them */
 	default: return d->size;
 	}
 }
@@ -475,8 +491,11 @@ static void store_action(struct gen *g, const struct dt_node *n, const struct dt
 	case DT_D_USTACK:
 		store_pid(g, m);
 		g_user_stack(g, mem_add(m, 8), (u32)d->arg);
+		m = mem_add(m, 8 + (s64)d->arg * 8);
+		if (d->strsize)
+			g_python_stack(g, n->loc, m, d->strsize, (u32)d->arg);
 		if (d->unwind)
-			store_raw_stack(g, n, d, mem_add(m, 8 + (s64)d->arg * 8));
+			store_raw_stack(g, n, d, mem_add(m, (s64)dt_datum_python_size(d)));
 		return;
 	case DT_D_SYM:
 	case DT_D_MOD: e_st(g, m, 8, g_expr(g, n->args[0])); return;

@@ -553,6 +553,10 @@ static void encode_key(struct dt_aggs *as, const struct dt_datum *d, const dtrac
 	char *to = buf + rec->dtrd_offset;
 	u32 id;
 
+	if (d->kind == DT_D_USTACK && d->strsize) {
+		dt_show_ustack(as->h, d, (const char *)key + d->off, to, rec->dtrd_size);
+		return;
+	}
 	if (d->kind < DT_D_PROBEPROV) {
 		memcpy(to, key + d->off, DT_MIN(d->size, rec->dtrd_size));
 		return;

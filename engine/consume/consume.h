@@ -11,6 +11,7 @@
  *   print.c      default text of one record
  *   printf.c     formats
  *   stack.c      symbols and stacks
+ *   python.c     frames of CPython among a stack's
  *   typed.c      print(): values by their types
  *   libact.c     clear, trunc, normalize, denormalize
  *   aggregate.c  the consumer's rows: made, cleared, removed, encoded
@@ -121,7 +122,9 @@ struct dt_consumer {
 	char *shown;   /* the record laid out for callbacks */
 	bool *has_pid; /* by epid - 1: some datum names a process */
 	struct dt_learnt learnt;
-	struct dt_str text; /* on its way to a FILE */
+	struct dt_str text;         /* on its way to a FILE */
+	struct dt_pythons *pythons; /* python.c; NULL: no jstack() */
+	u64 stkstr, told_stkstr;    /* stacks with more names than room for them */
 	bool busy;
 	bool begun;   /* BEGIN's ring has been read */
 	bool snapped; /* aggregations are fresh enough for this pass */
@@ -178,6 +181,12 @@ bool dt_kind_has_pid(enum dt_datakind kind);
 
 /* ---- print.c --------------------------------------------------------------------------------- */
 void dt_put_hexdump(struct dt_str *out, const void *p, size_t n);
+
+/* ---- python.c -------------------------------------------------------------------------------- */
+void dt_python_learn(dtrace_hdl_t *h, pid_t pid);
+/* A stack and the Python frames that were stored with it into out; gives their number, at most max. */
+u32 dt_python_merge(dtrace_hdl_t *h, pid_t pid, const struct dt_raw_python *raw, u32 strsize,
+		    const u64 *pcs, u32 npcs, u64 *out, u32 max);
 
 /* ---- typed.c --------------------------------------------------------------------------------- */
 /* A line or more; pointee: the datum is an address and the structure that was there. */

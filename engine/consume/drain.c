@@ -132,6 +132,7 @@ void dt_consumer_free(struct dt_consumer *c)
 	free(c->shown);
 	free(c->has_pid);
 	dt_str_fini(&c->text);
+	free(c->pythons);
 	free(c);
 }
 

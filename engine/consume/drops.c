@@ -155,6 +155,8 @@ int dt_drops_check(dtrace_hdl_t *h)
 	    tell(h, DTRACEDROP_SPECUNAVAIL, ALL_CPUS, all_cpus(h, DT_ST_SPECUNAVAIL),
 		 &c->told_specunavail) < 0)
 		return -1;
+	if (tell(h, DTRACEDROP_STKSTROVERFLOW, ALL_CPUS, c->stkstr, &c->told_stkstr) < 0)
+		return -1;
 	if (tell_missed(h) < 0)
 		return -1;
 	return tell(h, DTRACEDROP_DBLERROR, ALL_CPUS, all_cpus(h, DT_ST_DBLERRORS), &c->told_dbl);

@@ -37,28 +37,46 @@ void dt_learn(dtrace_hdl_t *h, struct dt_learnt *seen, const struct dt_item *it)
 
 /* ---- better stacks ----------------------------------------------------------------------------- */
 
-static void copy_stack(const struct dt_datum *d, const char *stored, char *shown, u32 size)
+/* As the kernel walked it or, when it was copied, by the files' rules. */
+static u32 native_frames(dtrace_hdl_t *h, const struct dt_datum *d, pid_t pid, const char *stored,
+			 u64 *pcs)
 {
-	memcpy(shown, stored, DT_MIN(size, 8 + (u32)d->arg * 8));
+	const char *behind = stored + 8 + d->arg * 8;
+	const struct dt_raw_ustack *raw = (const void *)(behind + dt_datum_python_size(d));
+	u32 max = (u32)d->arg, n = 0;
+
+	if (d->unwind)
+		n = dt_usyms_unwind(h->usyms, pid, raw->regs, raw->base, raw->stack,
+				    DT_MIN(raw->pieces * DT_UNWIND_PIECE, (u64)d->unwind), pcs, max);
+	if (n > 1) /* else the kernel's walk is as good */
+		return n;
+	memcpy(pcs, stored + 8, (size_t)max * 8);
+	return max;
 }
 
 void dt_show_ustack(dtrace_hdl_t *h, const struct dt_datum *d, const char *stored, char *shown,
 		    u32 size)
 {
-	const struct dt_raw_ustack *raw = (const void *)(stored + 8 + d->arg * 8);
+	const struct dt_raw_python *python = (const void *)(stored + 8 + d->arg * 8);
 	u32 max = size / 8 - 1, n;
 	u64 pid, *pcs;
 
-	copy_stack(d, stored, shown, size);
-	if (!d->unwind || size < 16)
+	memset(shown, 0, size);
+	memcpy(shown, stored, 8);
+	memcpy(&pid, stored, 8);
+	pcs = calloc(d->arg + 1, sizeof(*pcs));
+	if (!pcs)
 		return;
-	memcpy(&pid, stored, sizeof(pid));
-	pcs = calloc(max, sizeof(*pcs));
-	n = pcs ? dt_usyms_unwind(h->usyms, (pid_t)pid, raw->regs, raw->base, raw->stack,
-				  DT_MIN(raw->pieces * DT_UNWIND_PIECE, (u64)d->unwind), pcs, max) :
-		  0;
-	if (n > 1) /* else the kernel's walk is as good */
-		memcpy(shown + 8, pcs, (size_t)max * 8);
+	n = native_frames(h, d, (pid_t)pid, stored, pcs);
+	if (d->strsize) {
+		dt_python_learn(h, (pid_t)pid);
+		if (h->consumer)
+			h->consumer->stkstr += python->overflow != 0;
+		dt_python_merge(h, (pid_t)pid, python, d->strsize, pcs, n,
+				(u64 *)(void *)(shown + 8), max);
+	} else {
+		memcpy(shown + 8, pcs, (size_t)DT_MIN(n, max) * 8);
+	}
 	free(pcs);
 }
 
@@ -117,7 +135,7 @@ void dt_put_uaddr(dtrace_hdl_t *h, struct dt_str *out, pid_t pid, u64 addr)
 {
 	struct name n = { h, pid, addr };
 
-	if (h->usyms && pid > 0 && resolving(h))
+	if (h->usyms && pid > 0 && (resolving(h) || DT_UADDR_IS_TEXT(addr)))
 		put_name(out, &n, user_name);
 	else
 		put_hex(out, addr);

@@ -52,6 +52,15 @@ struct dt_usym {
  * question; they hold no control characters. */
 int dt_usyms_resolve(struct dt_usyms *u, pid_t pid, u64 addr, struct dt_usym *out);
 
+/* The address of a symbol in the first object mapped for execution whose name `object` accepts. */
+int dt_usyms_address(struct dt_usyms *u, pid_t pid, bool (*object)(const char *name),
+		     const char *symbol, u64 *addr);
+/* Text that stands for an address in stacks: dt_uaddr_str() gives it back. */
+#define DT_UADDR_IS_TEXT(addr) ((addr) >> 48 == 0x8001)
+u64 dt_usyms_text(struct dt_usyms *u, const char *text);
+/* python.c: where a process's CPython keeps its frames; -1: it has none, or one of a version that is not known. */
+struct dt_py_layout;
+int dt_python_layout(struct dt_usyms *u, pid_t pid, struct dt_py_layout *out);
 /* Unwinding without frame pointers will be asked for: files are read with that in mind from now on. */
 void dt_usyms_unwind_on(struct dt_usyms *u);
 /* A process's stack, from registers (struct pt_regs) and a copy of the memory from base on, into pcs; gives how many

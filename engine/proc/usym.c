@@ -61,7 +61,11 @@ struct dt_usyms {
 	struct dt_images *images;
 	u32 n, perf_fds;
 	u64 turn;
-	char readable[4096]; /* the name that was last asked for */
+	char readable[4096];  /* the name that was last asked for */
+	struct dt_htab texts; /* of dt_usyms_text(): text -> its number */
+	char **text;
+	u32 ntexts, captexts;
+	size_t textbytes;
 };
 
 static u64 now_ns(void)
@@ -168,6 +172,10 @@ void dt_usyms_free(struct dt_usyms *u)
 			process_drop(u, u->bucket[i]);
 	}
 	dt_images_free(u->images);
+	dt_htab_fini(&u->texts);
+	for (u32 i = 0; i < u->ntexts; i++)
+		free(u->text[i]);
+	free(u->text);
 	free(u);
 }
 
@@ -468,11 +476,63 @@ int dt_usyms_resolve(struct dt_usyms *u, pid_t pid, u64 addr, struct dt_usym *ou
 	return rv;
 }
 
+/* ---- texts in place of addresses ------------------------------------------------------------------------------ */
+
+#define TEXT_BASE (UINT64_C(0x8001) << 48)
+#define MAX_TEXTS (1u << 20)
+#define MAX_TEXT_BYTES ((size_t)64 << 20)
+
+static bool add_text(struct dt_usyms *u, const char *text)
+{
+	size_t len = strlen(text) + 1;
+	char *copy;
+
+	if (u->ntexts == MAX_TEXTS || u->textbytes + len > MAX_TEXT_BYTES)
+		return false;
+	if (u->ntexts == u->captexts) {
+		u32 cap = u->captexts ? u->captexts * 2 : 64;
+		void *v = realloc(u->text, cap * sizeof(*u->text));
+
+		if (!v)
+			return false;
+		u->text = v;
+		u->captexts = cap;
+	}
+	copy = strdup(text);
+	if (!copy || dt_htab_put(&u->texts, copy, (void *)(uintptr_t)(u->ntexts + 1)) < 0) {
+		free(copy);
+		return false;
+	}
+	u->text[u->ntexts++] = copy;
+	u->textbytes += len;
+	return true;
+}
+
+u64 dt_usyms_text(struct dt_usyms *u, const char *text)
+{
+	uintptr_t n = (uintptr_t)dt_htab_get(&u->texts, text);
+
+	if (!n && add_text(u, text))
+		n = u->ntexts;
+	return TEXT_BASE | n;
+}
+
+static const char *text_of(const struct dt_usyms *u, u64 addr)
+{
+	u64 n = addr & ~(UINT64_C(0xffff) << 48);
+
+	return n && n <= u->ntexts ? u->text[n - 1] : "[ ... ]";
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------- */
+
 int dt_uaddr_str(struct dt_usyms *u, pid_t pid, u64 addr, char *buf, size_t size)
 {
 	unsigned long long a = addr;
 	struct dt_usym s;
 
+	if (u && DT_UADDR_IS_TEXT(addr))
+		return snprintf(buf, size, "%s", text_of(u, addr));
 	if (!u || dt_usyms_resolve(u, pid, addr, &s) < 0)
 		return snprintf(buf, size, "0x%llx", a);
 	if (!*s.name)
@@ -480,6 +540,41 @@ int dt_uaddr_str(struct dt_usyms *u, pid_t pid, u64 addr, char *buf, size_t size
 	if (!s.offset)
 		return snprintf(buf, size, "%s`%s", s.object, s.name);
 	return snprintf(buf, size, "%s`%s+0x%llx", s.object, s.name, (unsigned long long)s.offset);
+}
+
+/* ---- addresses of symbols --------------------------------------------------------------------------------------- */
+
+static const struct dt_addrsym *find_name(const struct dt_elf *e, const char *name)
+{
+	for (u32 i = 0; i < e->syms.n; i++)
+		if (strcmp(dt_addrtab_name(&e->syms, &e->syms.v[i]), name) == 0)
+			return &e->syms.v[i];
+	return NULL;
+}
+
+int dt_usyms_address(struct dt_usyms *u, pid_t pid, bool (*object)(const char *name),
+		     const char *symbol, u64 *addr)
+{
+	struct process *p;
+
+	if (learn(u, pid, &p) < 0 || !p->now)
+		return -1;
+	for (u32 i = 0; i < p->now->n; i++) {
+		const struct dt_mapping *m = &p->now->v[i];
+		const struct dt_addrsym *s;
+		const struct dt_elf *e;
+		u64 vaddr;
+
+		if (!m->exec || !m->image || !object(p->now->text + m->object))
+			continue;
+		e = dt_image_elf(u->images, m->image);
+		s = e ? find_name(e, symbol) : NULL;
+		if (s && dt_elf_vaddr(e, m->off, true, &vaddr) == 0) {
+			*addr = m->start - vaddr + s->addr;
+			return 0;
+		}
+	}
+	return -1;
 }
 
 /* ---- unwinding ---------------------------------------------------------------------------------------------- */

@@ -114,6 +114,8 @@ const struct dt_genopts *world_genopts(struct world *w)
 	w->opts = (struct dt_genopts){ .strsize = DT_MAX(w->env.strsize, 8u),
 				       .stackframes = 20,
 				       .ustackframes = 20,
+				       .jstackframes = 20,
+				       .jstackstrsize = 512,
 				       .dynvarsize = 1 << 20,
 				       .aggsize = 4 << 20,
 				       .temporal = true,

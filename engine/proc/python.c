@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * python.c - where a CPython process keeps its threads and frames.
+ *
+ * From 3.13 on the interpreter tells: its runtime state starts with a table of offsets.  For 3.11 and 3.12 they
+ * are rows here.  A version that is not known has no layout, and its stacks no Python frames.
+ */
+#include "base/record.h"
+#include "proc/proc.h"
+#include "proc/symbols.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DIRECT UINT64_MAX
+
+struct version {
+	u32 version;      /* PY_VERSION_HEX >> 16 */
+	u64 interpreters; /* of the first in the runtime state; the main one is next to it */
+	struct dt_py_layout layout;
+};
+
+static const struct version known[] = {
+	{ 0x030b,
+	  40,
+	  { .threads = 16,
+	    .next = 8,
+	    .native_id = 160,
+	    .frame = 56,
+	    .cframe = 8,
+	    .previous = 48,
+	    .code = 32,
+	    .flag = 68,
+	    .bottom = 0,
+	    .qualname = 128,
+	    .filename = 112,
+	    .firstline = 72,
+	    .ascii = 48,
+	    .state = 32,
+	    .ascii_bit = 1 << 6 } },
+	{ 0x030c,
+	  40,
+	  { .threads = 72,
+	    .next = 8,
+	    .native_id = 144,
+	    .frame = 56,
+	    .cframe = 0,
+	    .previous = 8,
+	    .code = 0,
+	    .flag = 70,
+	    .bottom = 3,
+	    .qualname = 128,
+	    .filename = 112,
+	    .firstline = 68,
+	    .ascii = 40,
+	    .state = 32,
+	    .ascii_bit = 1 << 6 } },
+};
+
+/* ---- the interpreter's own table --------------------------------------------------------------------------------- */
+
+#define COOKIE "xdebugpy"
+#define TABLE_WORDS 96
+
+/* Where in the table (in words) things are said to be. */
+struct table {
+	u32 version;
+	u32 bottom; /* frames owned by this or more are none */
+	u32 ascii_bit;
+	u8 interpreters, threads, next, frame, native_id, previous, code, owner, filename, qualname,
+		firstline, state, ascii;
+};
+
+static const struct table tables[] = {
+	{ .version = 0x030d,
+	  .bottom = 3,
+	  .ascii_bit = 1 << 6,
+	  .interpreters = 5,
+	  .threads = 9,
+	  .next = 21,
+	  .frame = 23,
+	  .native_id = 25,
+	  .previous = 29,
+	  .code = 30,
+	  .owner = 33,
+	  .filename = 35,
+	  .qualname = 37,
+	  .firstline = 39,
+	  .state = 68,
+	  .ascii = 70 },
+	{ .version = 0x030e,
+	  .bottom = 3,
+	  .ascii_bit = 0,
+	  .interpreters = 5,
+	  .threads = 9,
+	  .next = 24,
+	  .frame = 26,
+	  .native_id = 28,
+	  .previous = 32,
+	  .code = 33,
+	  .owner = 36,
+	  .filename = 40,
+	  .qualname = 42,
+	  .firstline = 44,
+	  .state = 78,
+	  .ascii = 80 },
+};
+
+static bool from_table(const struct table *t, const u64 *w, struct dt_py_layout *l, u64 *interpreters)
+{
+	*interpreters = w[t->interpreters];
+	*l = (struct dt_py_layout){ .threads = w[t->threads],
+				    .next = w[t->next],
+				    .native_id = w[t->native_id],
+				    .frame = w[t->frame],
+				    .cframe = DIRECT,
+				    .previous = w[t->previous],
+				    .code = w[t->code],
+				    .flag = w[t->owner],
+				    .bottom = t->bottom,
+				    .qualname = w[t->qualname],
+				    .filename = w[t->filename],
+				    .firstline = w[t->firstline],
+				    .ascii = w[t->ascii],
+				    .state = w[t->state],
+				    .ascii_bit = t->ascii_bit };
+	return true;
+}
+
+static bool read_table(int mem, u64 runtime, u32 version, struct dt_py_layout *l, u64 *interpreters)
+{
+	u64 w[TABLE_WORDS];
+
+	if (pread(mem, w, sizeof(w), (off_t)runtime) != (ssize_t)sizeof(w) ||
+	    memcmp(w, COOKIE, 8) != 0)
+		return false;
+	for (size_t i = 0; i < DT_NELEM(tables); i++)
+		if (tables[i].version == version && w[1] >> 16 == version)
+			return from_table(&tables[i], w, l, interpreters);
+	return false;
+}
+
+/* ---- a process ----------------------------------------------------------------------------------------------------- */
+
+static bool is_python(const char *object)
+{
+	return strncmp(object, "python", 6) == 0 || strncmp(object, "libpython", 9) == 0;
+}
+
+static bool find_layout(int mem, u64 runtime, u32 version, struct dt_py_layout *out)
+{
+	u64 interpreters = 0;
+	bool have = false;
+
+	for (size_t i = 0; i < DT_NELEM(known) && !have; i++)
+		if (known[i].version == version) {
+			*out = known[i].layout;
+			interpreters = known[i].interpreters;
+			have = true;
+		}
+	if (!have && !read_table(mem, runtime, version, out, &interpreters))
+		return false;
+	out->interp = runtime + interpreters + 8; /* head, main */
+	return true;
+}
+
+int dt_python_layout(struct dt_usyms *u, pid_t pid, struct dt_py_layout *out)
+{
+	u64 runtime, version_at, version;
+	_cleanup_fd_ int mem = -1;
+	char path[32];
+
+	if (dt_usyms_address(u, pid, is_python, "_PyRuntime", &runtime) < 0 ||
+	    dt_usyms_address(u, pid, is_python, "Py_Version", &version_at) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	mem = open(path, O_RDONLY | O_CLOEXEC);
+	if (mem < 0 ||
+	    pread(mem, &version, sizeof(version), (off_t)version_at) != (ssize_t)sizeof(version))
+		return -1;
+	return find_layout(mem, runtime, (u32)(version >> 16), out) ? 0 : -1;
+}
