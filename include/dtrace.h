@@ -598,7 +598,7 @@ typedef struct dtrace_objinfo {
 } dtrace_objinfo_t;
 
 /* "vmlinux`vfs_read+0x10", "libc.so.6`malloc": name of a kernel address, or of one in a process, which may have
- * ended if it was seen before; "0x1234" when there is none.  Both give the length of the whole text, which may be
+ * ended if it was seen before; "0x1234" when there is none, and with option noresolve.  Both give the length of the whole text, which may be
  * more than size - 1. */
 int dtrace_addr2str(dtrace_hdl_t *, uint64_t addr, char *buf, int size);
 int dtrace_uaddr2str(dtrace_hdl_t *, pid_t, uint64_t addr, char *buf, int size);

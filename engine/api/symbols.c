@@ -4,14 +4,21 @@
 
 #include "api/handle.h"
 
+/* Option noresolve: the number will do. */
+static bool wants_names(const dtrace_hdl_t *h)
+{
+	return !dt_opt(h, DT_OPT_NORESOLVE);
+}
+
 int dtrace_addr2str(dtrace_hdl_t *h, uint64_t addr, char *buf, int size)
 {
-	return dt_kaddr_str(h->ksyms, addr, buf, size > 0 ? (size_t)size : 0);
+	return dt_kaddr_str(wants_names(h) ? h->ksyms : NULL, addr, buf, size > 0 ? (size_t)size : 0);
 }
 
 int dtrace_uaddr2str(dtrace_hdl_t *h, pid_t pid, uint64_t addr, char *buf, int size)
 {
-	return dt_uaddr_str(h->usyms, pid, addr, buf, size > 0 ? (size_t)size : 0);
+	return dt_uaddr_str(wants_names(h) || DT_UADDR_IS_TEXT(addr) ? h->usyms : NULL, pid, addr,
+			    buf, size > 0 ? (size_t)size : 0);
 }
 
 static void symbol(const struct dt_ksym *k, GElf_Sym *sym, dtrace_syminfo_t *info)

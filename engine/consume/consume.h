@@ -172,8 +172,8 @@ void dt_put_stack(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it,
 void dt_put_symbol(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *it);
 void dt_put_kaddr(dtrace_hdl_t *h, struct dt_str *out, u64 addr);
 void dt_put_uaddr(dtrace_hdl_t *h, struct dt_str *out, pid_t pid, u64 addr);
-/* A stored stack as it is shown: size bytes of process id and frames. */
-void dt_show_ustack(dtrace_hdl_t *h, const struct dt_datum *d, const char *stored, char *shown,
+/* A stored stack as it is shown: size bytes of process id and frames.  False: some names of it found no room. */
+bool dt_show_ustack(dtrace_hdl_t *h, const struct dt_datum *d, const char *stored, char *shown,
 		    u32 size);
 /* Remember the process that a datum names, while it lives, so that its symbols outlast it. */
 void dt_learn(dtrace_hdl_t *h, struct dt_learnt *seen, const struct dt_item *it);

@@ -204,7 +204,7 @@ static void lay_out(const struct pass *p, const struct dt_epid *e, const char *p
 		if (d->kind >= DT_D_PROBEPROV)
 			snprintf(to, r->dtrd_size, "%s", probe_text(p->pd.dtpda_pdesc, d->kind));
 		else if (d->kind == DT_D_USTACK)
-			dt_show_ustack(p->h, d, payload + d->off, to, r->dtrd_size);
+			p->c->stkstr += !dt_show_ustack(p->h, d, payload + d->off, to, r->dtrd_size);
 		else
 			memcpy(to, payload + d->off, DT_MIN(d->size, r->dtrd_size));
 	}

@@ -54,30 +54,33 @@ static u32 native_frames(dtrace_hdl_t *h, const struct dt_datum *d, pid_t pid, c
 	return max;
 }
 
-void dt_show_ustack(dtrace_hdl_t *h, const struct dt_datum *d, const char *stored, char *shown,
+bool dt_show_ustack(dtrace_hdl_t *h, const struct dt_datum *d, const char *stored, char *shown,
 		    u32 size)
 {
 	const struct dt_raw_python *python = (const void *)(stored + 8 + d->arg * 8);
 	u32 max = size / 8 - 1, n;
 	u64 pid, *pcs;
 
+	if (!d->unwind && !d->strsize) {
+		memcpy(shown, stored, DT_MIN(size, d->size));
+		return true;
+	}
 	memset(shown, 0, size);
 	memcpy(shown, stored, 8);
 	memcpy(&pid, stored, 8);
 	pcs = calloc(d->arg + 1, sizeof(*pcs));
 	if (!pcs)
-		return;
+		return true;
 	n = native_frames(h, d, (pid_t)pid, stored, pcs);
 	if (d->strsize) {
 		dt_python_learn(h, (pid_t)pid);
-		if (h->consumer)
-			h->consumer->stkstr += python->overflow != 0;
 		dt_python_merge(h, (pid_t)pid, python, d->strsize, pcs, n,
 				(u64 *)(void *)(shown + 8), max);
 	} else {
 		memcpy(shown + 8, pcs, (size_t)DT_MIN(n, max) * 8);
 	}
 	free(pcs);
+	return !d->strsize || !python->overflow;
 }
 
 /* ---- one address ----------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -197,7 +198,7 @@ def test_other_processes(watch):
 
 def test_begun_later(trace, script):
     """A process is found by its first stack."""
-    t = trace("syscall::getppid:entry /ppid == $1/ { jstack(); }", __import__("os").getpid())
+    t = trace("syscall::getppid:entry /ppid == $1/ { jstack(); }", os.getpid())
     child = Python(script)
     try:
         deadline = time.monotonic() + PATIENCE
@@ -211,6 +212,22 @@ def test_begun_later(trace, script):
     finally:
         child.end()
         t.finish()
+
+
+def test_in_a_pid_namespace(trace, script):
+    """The interpreter knows its threads by the numbers that they have inside."""
+    unshare = shutil.which("unshare")
+    if unshare is None or "--pid" not in subprocess.getoutput(f"{unshare} --help"):
+        pytest.skip("there is no unshare(1)")
+    outside = Python(script, unshare, "-p", "-f", sys.executable, str(script))
+    try:
+        inside = int(Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text())
+        t = trace(GETPPID + "{ jstack(); }", inside)
+        outside.do("thread")
+        (stack,) = t.finish().data
+        assert python_frames(stack, outside.file) == PLAIN
+    finally:
+        outside.end()
 
 
 @pytest.mark.parametrize("version", ["13", "14"])

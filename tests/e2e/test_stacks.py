@@ -122,6 +122,11 @@ def test_stacks_of_many_threads(watch):
     assert {frames[0].split("+")[0] for frames in rows} == {"workload`thread_main"}
 
 
+def test_numbers_only(watch):
+    t = watch(GETPPID + "{ ustack(3); usym(arg0); }", ("nested", 1), noresolve="on")
+    assert all(re.fullmatch("0x[0-9a-f]+", frame) for frame in t.data[0])
+
+
 # ---- without frame pointers ---------------------------------------------------------------------
 
 
