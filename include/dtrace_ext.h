@@ -46,6 +46,20 @@ void dtrace_forked(dtrace_hdl_t *);
 /* The verifier's log when dtrace_go() failed with EDT_BPF, else NULL. */
 const char *dtrace_verifier_log(dtrace_hdl_t *);
 
+/* A feature of the running kernel that the engine chooses by. */
+typedef struct dtrace_feature {
+	const char *dtf_name;    /* "fentry and fexit" */
+	const char *dtf_use;     /* what it is for: "fbt of few functions" */
+	const char *dtf_instead; /* what is done without it */
+	int dtf_available;
+	const char *dtf_refusal; /* what the kernel said, "" when it said nothing */
+} dtrace_feature_t;
+
+/* Tries all of them, which takes some milliseconds the first time.  A callback's non-zero value ends the iteration
+ * and is returned. */
+int dtrace_feature_iter(dtrace_hdl_t *, int (*)(dtrace_hdl_t *, const dtrace_feature_t *, void *),
+			void *);
+
 /* What a record or key is, which dtrd_action and dtrd_size alone do not tell. */
 typedef enum dtrace_datakind {
 	DTRACE_DATA_NONE, /* nothing to show */

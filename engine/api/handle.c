@@ -117,6 +117,15 @@ static char *source_tracefs(void *arg, const char *file)
 	return dt_tracefs_read(file);
 }
 
+static bool source_traces_functions(void *arg)
+{
+	dtrace_hdl_t *h = arg;
+
+	/* the first is a look at a file */
+	return access("/sys/bus/event_source/devices/kprobe/type", R_OK) == 0 ||
+	       dt_feature(h, DT_FEAT_KPROBE_MULTI) || dt_feature(h, DT_FEAT_FENTRY);
+}
+
 /* ---- opening --------------------------------------------------------------------------------------------------- */
 
 static int init(dtrace_hdl_t *h)
@@ -141,7 +150,9 @@ static int init(dtrace_hdl_t *h)
 	    dt_probes_init(&h->probes, &h->err) < 0)
 		return h->err.code ? -1 : dt_set_errno(h, EDT_NOMEM);
 	h->probes.types = &h->types;
-	h->probes.sources = (struct dt_sources){ .tracefs = source_tracefs, .arg = h };
+	h->probes.sources = (struct dt_sources){ .tracefs = source_tracefs,
+						 .traces_functions = source_traces_functions,
+						 .arg = h };
 	dt_users_ops(h->users, &h->userops);
 	h->probes.user = &h->userops;
 	env_init(h);

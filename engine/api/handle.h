@@ -60,15 +60,26 @@ enum dt_feature {
 	DT_FEAT_BTF,
 	DT_FEAT_RAW_TP,
 	DT_FEAT_RAW_TP_COOKIE,
+	DT_FEAT_TP_BTF,
+	DT_FEAT_FENTRY,
+	DT_FEAT_KPROBE_MULTI,
+	DT_FEAT_KPROBE,
 	DT_FEAT_TASK_STORAGE,
 	DT_FEAT_TASK_BTF,
 	DT_FEAT_LOOP,
 	DT_FEAT_BATCH,
 	DT_FEAT_TEST_RUN,
 	DT_FEAT_UPROBE_MULTI,
+	DT_FEAT_SEND_SIGNAL,
 	DT_NFEATS
 };
+struct dt_featstate {
+	s8 known;    /* 0: nobody asked; 1 it is there, -1 it is not */
+	int refusal; /* errno of the kernel's answer; 0: it is there, or not known */
+};
 bool dt_feature(dtrace_hdl_t *h, enum dt_feature f);
+/* Not yet known to be missing: for code that is made again when it turns out to be. */
+bool dt_feature_assumed(const dtrace_hdl_t *h, enum dt_feature f);
 /* Create maps, load programs, attach (programs are inert until activity is set). */
 struct dt_live *dt_live_load(dtrace_hdl_t *h, const struct dt_object *o);
 void dt_live_detach(struct dt_live *l); /* links only */
@@ -181,7 +192,7 @@ struct dtrace_hdl {
 	u64 last_switch, last_status, last_agg; /* CLOCK_MONOTONIC ns */
 	int wake_fd;                            /* eventfd of dtrace_wakeup */
 	int epoll_fd;                           /* doorbell, wake_fd, pidfds */
-	s8 features[DT_NFEATS];                 /* 0 unknown, 1 yes, -1 no */
+	struct dt_featstate features[DT_NFEATS];
 
 	/* handlers */
 	dtrace_handle_err_f *errhdlr;

@@ -34,10 +34,33 @@ static u64 now_ns(void)
 /* Kinds of attach points with cookies; kernels that we do not know to lack them are taken to have them. */
 static u32 cookies(const dtrace_hdl_t *h)
 {
-	return h->features[DT_FEAT_RAW_TP_COOKIE] >= 0 ? 1u << DT_AT_RAW_TP : 0;
+	u32 kinds = 1u << DT_AT_KPROBE | 1u << DT_AT_KRETPROBE;
+
+	return dt_feature_assumed(h, DT_FEAT_RAW_TP_COOKIE) ? kinds | 1u << DT_AT_RAW_TP : kinds;
 }
 
-static struct dt_genopts genopts(const dtrace_hdl_t *h)
+static bool enables(const dtrace_hdl_t *h, enum dt_attach_kind kind)
+{
+	u32 i, k;
+
+	for (i = 0; i < h->clauses.n; i++)
+		for (k = 0; k < h->clauses.v[i]->probes.n; k++)
+			if (h->clauses.v[i]->probes.v[k]->at->kind == kind)
+				return true;
+	return false;
+}
+
+/* Functions: what the kernel has is asked, as kernels without are many, but only when it matters. */
+static u32 typed_ways(dtrace_hdl_t *h)
+{
+	u32 kinds = dt_feature_assumed(h, DT_FEAT_TP_BTF) ? 1u << DT_AT_TP_BTF : 0;
+
+	if ((enables(h, DT_AT_KPROBE) || enables(h, DT_AT_KRETPROBE)) && dt_feature(h, DT_FEAT_FENTRY))
+		kinds |= 1u << DT_AT_FENTRY | 1u << DT_AT_FEXIT;
+	return kinds;
+}
+
+static struct dt_genopts genopts(dtrace_hdl_t *h)
 {
 	int ncpus = libbpf_num_possible_cpus();
 
@@ -53,9 +76,10 @@ static struct dt_genopts genopts(const dtrace_hdl_t *h)
 		.temporal = dt_opt(h, DT_OPT_TEMPORAL) != 0,
 		.nspec = dt_opt_u32(h, DT_OPT_NSPEC, 0, DT_NSPEC_MAX),
 		.ncpus = ncpus > 0 ? (u32)ncpus : 1,
-		.has_task_btf = h->features[DT_FEAT_TASK_BTF] >= 0,
-		.has_loop = h->features[DT_FEAT_LOOP] >= 0,
+		.has_task_btf = dt_feature_assumed(h, DT_FEAT_TASK_BTF),
+		.has_loop = dt_feature_assumed(h, DT_FEAT_LOOP),
 		.cookies = cookies(h),
+		.typed = typed_ways(h),
 	};
 }
 
@@ -88,8 +112,15 @@ static bool assumed_too_much(dtrace_hdl_t *h)
 	size_t i;
 
 	for (i = 0; i < DT_NELEM(assumed); i++)
-		missing |= !h->features[assumed[i]] && !dt_feature(h, assumed[i]);
+		missing |= !h->features[assumed[i]].known && !dt_feature(h, assumed[i]);
 	return missing;
+}
+
+/* Refused by the verifier, or as something that this kernel does not let anybody do? */
+static bool may_retry(const dtrace_hdl_t *h)
+{
+	return h->err.code == EDT_ACCESS ||
+	       (h->err.code == EDT_BPF && h->verifier_log && !is_too_large(h->verifier_log));
 }
 
 /* Every supported kernel has what the fast code needs, but for some features of newer ones.  Code that is refused is
@@ -102,13 +133,15 @@ static int load(dtrace_hdl_t *h)
 	o = genopts(h);
 	if (generate_and_load(h, &o) == 0)
 		return 0;
-	if (h->err.code != EDT_BPF || !h->verifier_log || is_too_large(h->verifier_log))
+	if (!may_retry(h))
 		return -1;
 	if (assumed_too_much(h)) {
 		o = genopts(h);
 		if (generate_and_load(h, &o) == 0)
 			return 0;
 	}
+	if (h->err.code != EDT_BPF)
+		return -1;
 	o.no_direct = true;
 	return generate_and_load(h, &o);
 }

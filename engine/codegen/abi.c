@@ -79,6 +79,39 @@ static vreg raw_tp_arg(struct gen *g, u32 n)
 	return n < g->set->at->nargs ? e_ld(g, (struct mem){ g->ctx, n * 8 }, 8) : e_movi(g, 0);
 }
 
+/* ---- functions of the kernel ------------------------------------------------------------------------------- */
+
+static vreg kprobe_arg(struct gen *g, u32 n)
+{
+	const u32 nregs = DT_NELEM(dt_arch_func_arg);
+
+	if (n >= g->set->at->nargs)
+		return e_movi(g, 0);
+	if (n < nregs)
+		return e_ld(g, (struct mem){ g->ctx, dt_arch_func_arg[n] }, 8);
+	vreg sp = e_ld(g, (struct mem){ g->ctx, DT_ARCH_SP }, 8);
+
+	return g_read_kernel(g, (struct mem){ sp, DT_ARCH_STACK_ARGS + (s64)(n - nregs) * 8 }, 8);
+}
+
+/* Of a return: arg0 would be the place in the function, which is not known; arg1 is the value. */
+static vreg return_arg(struct gen *g, u32 n, s64 value_off)
+{
+	if (n == 1 && g->set->at->returns)
+		return e_ld(g, (struct mem){ g->ctx, value_off }, 8);
+	return e_movi(g, n == 0 ? -1 : 0);
+}
+
+static vreg kretprobe_arg(struct gen *g, u32 n)
+{
+	return return_arg(g, n, DT_ARCH_RETVAL);
+}
+
+static vreg fexit_arg(struct gen *g, u32 n)
+{
+	return return_arg(g, n, 8 * (s64)g->set->at->nargs);
+}
+
 /* ---- timers ---------------------------------------------------------------------------------------------- */
 
 /* arg0: the interrupted pc when it was in the kernel, arg1: when it was in user mode. */
@@ -148,27 +181,40 @@ static vreg no_arg(struct gen *g, u32 n)
 }
 
 static const struct abi abis[] = {
-	[DT_ABI_NONE] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT, .arg = no_arg },
+	[DT_ABI_NONE] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT, .machinery = 1, .arg = no_arg },
 	[DT_ABI_ERROR] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT, .arg = no_arg },
 	[DT_ABI_SYS_ENTER] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
-			       .machinery = 1,
+			       .machinery = 2,
 			       .key = sys_enter_key,
 			       .begin_args = sys_enter_regs,
 			       .arg = sys_enter_arg },
 	[DT_ABI_SYS_EXIT] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
-			      .machinery = 1,
+			      .machinery = 2,
 			      .key = sys_exit_key,
 			      .arg = sys_exit_arg },
 	[DT_ABI_RAW_TP] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
-			    .machinery = 1,
+			    .machinery = 2,
 			    .arg = raw_tp_arg },
 	[DT_ABI_TP_BTF] = { .prog_type = BPF_PROG_TYPE_TRACING,
-			    .machinery = 1,
+			    .attach_type = BPF_TRACE_RAW_TP,
 			    .typed = true,
+			    .machinery = 2,
 			    .arg = raw_tp_arg },
 	[DT_ABI_UENTRY] = { .prog_type = BPF_PROG_TYPE_KPROBE, .key = user_key, .arg = uentry_arg },
 	[DT_ABI_URETURN] = { .prog_type = BPF_PROG_TYPE_KPROBE, .key = user_key, .arg = ureturn_arg },
 	[DT_ABI_UINSN] = { .prog_type = BPF_PROG_TYPE_KPROBE, .key = user_key, .arg = no_arg },
+	[DT_ABI_KPROBE] = { .prog_type = BPF_PROG_TYPE_KPROBE, .arg = kprobe_arg },
+	[DT_ABI_KRETPROBE] = { .prog_type = BPF_PROG_TYPE_KPROBE, .arg = kretprobe_arg },
+	[DT_ABI_FENTRY] = { .prog_type = BPF_PROG_TYPE_TRACING,
+			    .attach_type = BPF_TRACE_FENTRY,
+			    .typed = true,
+			    .machinery = 2,
+			    .arg = raw_tp_arg },
+	[DT_ABI_FEXIT] = { .prog_type = BPF_PROG_TYPE_TRACING,
+			   .attach_type = BPF_TRACE_FEXIT,
+			   .typed = true,
+			   .machinery = 2,
+			   .arg = fexit_arg },
 	[DT_ABI_PROFILE] = { .prog_type = BPF_PROG_TYPE_PERF_EVENT, .arg = profile_arg },
 };
 
@@ -177,9 +223,21 @@ const struct abi *g_abi(const struct gen *g)
 	return &abis[g->set->abi];
 }
 
+bool g_arg_is_typed(struct gen *g, u32 n)
+{
+	return !g->errinfo && g_abi(g)->typed && n < 32 && (g->set->at->pointers >> n & 1);
+}
+
+vreg g_typed_arg(struct gen *g, u32 n)
+{
+	return g_abi(g)->arg(g, n);
+}
+
 vreg g_raw_arg(struct gen *g, u32 n)
 {
-	return g->errinfo ? errinfo_arg(g, n) : g_abi(g)->arg(g, n);
+	if (g->errinfo)
+		return errinfo_arg(g, n);
+	return g_arg_is_typed(g, n) ? e_launder(g, g_typed_arg(g, n)) : g_abi(g)->arg(g, n);
 }
 
 bool g_at_entry(const struct gen *g)

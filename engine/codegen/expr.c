@@ -119,7 +119,7 @@ vreg g_thread_btf(struct gen *g)
 {
 	const struct dt_node *task = other_thread(g);
 
-	return task ? g_raw_arg(g, (u32)task->val) : g_current_task_btf(g);
+	return task ? g_typed_arg(g, (u32)task->val) : g_current_task_btf(g);
 }
 
 vreg g_thread(struct gen *g)
@@ -658,11 +658,7 @@ static vreg gen_int(struct gen *g, const struct dt_node *n)
 /* A narrow argument occupies a full register of the probe; what is above its width is not ours. */
 static vreg gen_typed_arg(struct gen *g, const struct dt_node *n)
 {
-	vreg v = g_raw_arg(g, (u32)n->val);
-
-	if (!g->errinfo && g_abi(g)->typed && dt_type_is_pointer(n->type))
-		return e_launder(g, v);
-	return norm_to(g, v, n->type);
+	return norm_to(g, g_raw_arg(g, (u32)n->val), n->type);
 }
 
 static vreg gen_cast(struct gen *g, const struct dt_node *n)

@@ -552,6 +552,7 @@ static void make_program(struct gen *g, struct at_set *set, struct dt_progspec *
 	spec->probes = set->probes.v;
 	spec->nprobes = set->probes.n;
 	spec->prog_type = g_abi(g)->prog_type;
+	spec->attach_type = g_abi(g)->attach_type;
 	g_prog_name(set, index, spec->name);
 	make_main(g);
 	if (g->error_func && !g->failed)
@@ -625,8 +626,9 @@ static void find_alike(struct gen *g, struct grouping *gr)
 {
 	for (u32 c = 0; c < g->nclauses; c++)
 		for (u32 k = 0; k < g->clauses[c]->probes.n; k++) {
-			const struct dt_attach *at = g->clauses[c]->probes.v[k]->at;
+			struct dt_attach *at = g->clauses[c]->probes.v[k]->at;
 
+			dt_attach_resolve(at);
 			if (gr->seen[at->index] || !may_share(g, at))
 				continue;
 			gr->seen[at->index] = true;
@@ -748,6 +750,46 @@ static void add_late(struct gen *g, struct grouping *gr, const struct dt_clause 
 	s->nkeys = at->nkeys + LATE_KEYS;
 }
 
+static bool derefs_arg(const struct dt_node *n)
+{
+	return n->op == N_DEREF && n->l->op == N_ARG;
+}
+
+static bool set_derefs_args(const struct at_set *s)
+{
+	for (u32 k = 0; k < s->clauses.n; k++) {
+		const struct dt_clause *c = s->clauses.v[k].clause;
+
+		if (stmts_use(c->stmts, derefs_arg) || (c->pred && node_uses(c->pred, derefs_arg)))
+			return true;
+	}
+	return false;
+}
+
+/* A program for one place can know the types of its arguments.  For functions this is also the cheapest way in;
+ * for tracepoints it pays when arguments are looked into. */
+static void refine(const struct gen *g, struct at_set *s)
+{
+	static const struct {
+		enum dt_attach_kind from, to;
+		enum dt_abi abi;
+		bool if_used;
+	} ways[] = {
+		{ DT_AT_RAW_TP, DT_AT_TP_BTF, DT_ABI_TP_BTF, true },
+		{ DT_AT_KPROBE, DT_AT_FENTRY, DT_ABI_FENTRY, false },
+		{ DT_AT_KRETPROBE, DT_AT_FEXIT, DT_ABI_FEXIT, false },
+	};
+
+	for (size_t k = 0; k < DT_NELEM(ways); k++)
+		if (s->kind == ways[k].from && (g->opts->typed & (1u << ways[k].to)) &&
+		    !s->shared && s->nkeys == 1 && s->at->typed &&
+		    (!ways[k].if_used || (!g->opts->no_direct && set_derefs_args(s)))) {
+			s->kind = ways[k].to;
+			s->abi = ways[k].abi;
+			return;
+		}
+}
+
 static void collect_sets(struct gen *g)
 {
 	u32 nattaches = g->env->probes->attaches.n + 1;
@@ -776,6 +818,7 @@ static void collect_sets(struct gen *g)
 			sort_by_probe(s);
 		collect_wanted(g, s);
 		layout_tables(g, s);
+		refine(g, s);
 		if (s->kind == DT_AT_ERROR)
 			g->error_set = s;
 		else if (s->kind != DT_AT_BEGIN && s->kind != DT_AT_END)

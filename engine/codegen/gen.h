@@ -193,15 +193,17 @@ bool g_nesting(const struct gen *g); /* programs may interrupt each other: atomi
 
 /* ---- abi.c: a row per enum dt_abi ------------------------------------------------------------------- */
 struct abi {
-	u32 prog_type;
+	u32 prog_type, attach_type;
+	bool typed;    /* the verifier knows what arguments point to */
 	u32 machinery; /* kernel frames of the tracing itself, above the function that fired */
-	bool typed;    /* arguments that point to structures are known to the verifier */
 	vreg (*key)(struct gen *g);        /* attach points with several probes: which one */
 	vreg (*begin_args)(struct gen *g); /* NULL, or what arg() finds in g->regs, once per clause */
 	vreg (*arg)(struct gen *g, u32 n); /* argN; 0 past those there are */
 };
 const struct abi *g_abi(const struct gen *g);
-vreg g_raw_arg(struct gen *g, u32 n);        /* argN of any program, the ERROR function's too */
+vreg g_raw_arg(struct gen *g, u32 n); /* argN of any program, the ERROR function's too: a number */
+bool g_arg_is_typed(struct gen *g, u32 n);   /* is it a pointer that the verifier knows? */
+vreg g_typed_arg(struct gen *g, u32 n);      /* then the pointer */
 bool g_at_entry(const struct gen *g);        /* user code, at the first instruction of a function */
 vreg g_return_address(struct gen *g);        /* there */
 u32 g_machinery_frames(const struct gen *g); /* frames to leave out of kernel stacks */

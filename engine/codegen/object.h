@@ -92,7 +92,8 @@ struct dt_progspec {
 	u32 ntargets;                   /* more than one: each attachment's cookie is its index */
 	struct dt_probe *const *probes; /* that some clause wants, by key */
 	u32 nprobes;
-	u32 prog_type; /* BPF_PROG_TYPE_RAW_TRACEPOINT, _PERF_EVENT ... */
+	u32 prog_type;   /* BPF_PROG_TYPE_RAW_TRACEPOINT, _PERF_EVENT ... */
+	u32 attach_type; /* BPF_TRACE_FENTRY ...: made for the function or tracepoint at->btf_id */
 	struct bpf_insn *insns;
 	u32 ninsns;
 	struct dt_reloc *relocs;
@@ -231,6 +232,7 @@ struct dt_genopts {
 	u32 ncpus;      /* possible CPUs */
 	/* kernel features the generator asks for */
 	bool has_task_btf, has_loop;
+	u32 typed; /* 1 << DT_AT_...: TP_BTF, FENTRY, FEXIT can be had, and are to be preferred */
 	u32 cookies; /* 1 << DT_AT_...: attachments of that kind carry a cookie, so many may share a program */
 };
 

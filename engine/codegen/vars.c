@@ -468,9 +468,10 @@ struct addr g_ptr(struct gen *g, const struct dt_node *n)
 
 	if (n->op == N_BUILTIN && n->builtin->id == DT_B_CURTHREAD && direct)
 		return (struct addr){ .kind = ADDR_BTF, .m = { g_current_task_btf(g), 0 } };
-	if (n->op == N_ARG && direct && !g->errinfo && g_abi(g)->typed && pointee_is_struct(n->type))
+	if (n->op == N_ARG && direct && g_arg_is_typed(g, (u32)n->val) &&
+	    pointee_is_struct(n->type) && !is_userland(n->type))
 		return (struct addr){ .kind = ADDR_BTF,
-				      .m = { g_raw_arg(g, (u32)n->val), 0 },
+				      .m = { g_typed_arg(g, (u32)n->val), 0 },
 				      .maybe_null = true };
 	if (n->op == N_CALL && n->subr && (n->subr->id == DT_S_COPYIN || n->subr->id == DT_S_ALLOCA))
 		return g_subr_ptr(g, n);

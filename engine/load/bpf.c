@@ -147,6 +147,7 @@ int dt_bpf_prog_load(const struct dt_bpf_prog *p)
 	}
 	a.expected_attach_type = p->attach_type;
 	a.attach_btf_id = p->attach_btf_id;
+	a.attach_btf_obj_fd = p->attach_btf_fd;
 	if (p->log) {
 		a.log_buf = ptr(p->log);
 		a.log_size = p->logsize;
@@ -154,8 +155,7 @@ int dt_bpf_prog_load(const struct dt_bpf_prog *p)
 	}
 	/* EAGAIN: a signal interrupted the verifier */
 	do {
-		fd = bpf(BPF_PROG_LOAD, &a,
-			 p->attach_btf_id ? ATTR_SIZE(attach_btf_id) : ATTR_SIZE(func_info_cnt));
+		fd = bpf(BPF_PROG_LOAD, &a, ATTR_SIZE(attach_btf_obj_fd));
 	} while (fd < 0 && errno == EAGAIN && --tries > 0);
 	return fd;
 }
@@ -241,6 +241,104 @@ int dt_bpf_uprobe_perf(int prog_fd, const struct dt_bpf_uprobes *u)
 	a.link_create.attach_type = BPF_PERF_EVENT;
 	a.link_create.perf_event.bpf_cookie = u->cookies[0];
 	return bpf(BPF_LINK_CREATE, &a, ATTR_SIZE(link_create));
+}
+
+int dt_bpf_link_kprobes(int prog_fd, const char *const *syms, const u64 *addrs, const u64 *cookies,
+			u32 n, bool at_return)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.link_create.prog_fd = (u32)prog_fd;
+	a.link_create.attach_type = BPF_TRACE_KPROBE_MULTI;
+	a.link_create.kprobe_multi.flags = at_return ? BPF_F_KPROBE_MULTI_RETURN : 0;
+	a.link_create.kprobe_multi.cnt = n;
+	a.link_create.kprobe_multi.syms = ptr(syms);
+	a.link_create.kprobe_multi.addrs = ptr(addrs);
+	a.link_create.kprobe_multi.cookies = ptr(cookies);
+	return bpf(BPF_LINK_CREATE, &a, ATTR_SIZE(link_create.kprobe_multi));
+}
+
+int dt_bpf_link_perf(int prog_fd, int perf_fd, u64 cookie)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.link_create.prog_fd = (u32)prog_fd;
+	a.link_create.target_fd = (u32)perf_fd;
+	a.link_create.attach_type = BPF_PERF_EVENT;
+	a.link_create.perf_event.bpf_cookie = cookie;
+	return bpf(BPF_LINK_CREATE, &a, ATTR_SIZE(link_create.perf_event));
+}
+
+/* The first word of a file of sysfs. */
+static int read_word(const char *path, char *word, size_t size)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+
+	if (!f || !fgets(word, (int)size, f))
+		return -1;
+	word[strcspn(word, "\n")] = '\0';
+	return 0;
+}
+
+/* Functions have a PMU of their own, where the kernel has kprobes at all. */
+int dt_perf_open_kprobe(const char *function, bool at_return)
+{
+	static const char dir[] = "/sys/bus/event_source/devices/kprobe";
+	struct perf_event_attr a;
+	char path[96], word[32];
+	unsigned int bit = 0;
+
+	memset(&a, 0, sizeof(a));
+	snprintf(path, sizeof(path), "%s/type", dir);
+	if (read_word(path, word, sizeof(word)) < 0)
+		return -1;
+	a.type = (u32)strtoul(word, NULL, 10);
+	snprintf(path, sizeof(path), "%s/format/retprobe", dir);
+	if (at_return && (read_word(path, word, sizeof(word)) < 0 ||
+			  sscanf(word, "config:%u", &bit) != 1 || bit > 63))
+		return -1;
+	a.size = sizeof(a);
+	a.config = at_return ? UINT64_C(1) << bit : 0;
+	a.kprobe_func = ptr(function);
+	return (int)syscall(__NR_perf_event_open, &a, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static int btf_is(int fd, const char *name)
+{
+	struct bpf_btf_info info = { 0 };
+	char buf[64] = "";
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	info.name = ptr(buf);
+	info.name_len = sizeof(buf);
+	a.info.bpf_fd = (u32)fd;
+	a.info.info_len = sizeof(info);
+	a.info.info = ptr(&info);
+	return bpf(BPF_OBJ_GET_INFO_BY_FD, &a, ATTR_SIZE(info)) == 0 && info.kernel_btf &&
+	       strcmp(buf, name) == 0;
+}
+
+int dt_bpf_module_btf(const char *module)
+{
+	union bpf_attr a, get;
+	int fd;
+
+	memset(&a, 0, sizeof(a));
+	while (bpf(BPF_BTF_GET_NEXT_ID, &a, ATTR_SIZE(next_id)) == 0) {
+		a.start_id = a.next_id;
+		memset(&get, 0, sizeof(get));
+		get.btf_id = a.start_id;
+		fd = bpf(BPF_BTF_GET_FD_BY_ID, &get, ATTR_SIZE(open_flags));
+		if (fd < 0)
+			continue;
+		if (btf_is(fd, module))
+			return fd;
+		close(fd);
+	}
+	return -1;
 }
 
 int dt_bpf_test_run(int prog_fd, const void *ctx, u32 size)

@@ -34,12 +34,12 @@ struct dt_bpf_prog {
 	const char *name;
 	const struct bpf_insn *insns;
 	u32 ninsns;
-	u32 attach_type,
-		attach_btf_id; /* of programs that are typed by what they are attached to; else 0 */
 	int btf_fd;            /* with func_info: where its types are */
 	const struct bpf_func_info *func_info;
 	u32 nfunc_info;
-	char *log; /* NULL, or room for what the verifier has to say */
+	u32 attach_type, attach_btf_id; /* programs made for one function or tracepoint */
+	u32 attach_btf_fd;              /* 0: of the kernel itself */
+	char *log;                      /* NULL, or room for what the verifier has to say */
 	u32 logsize;
 };
 int dt_bpf_prog_load(const struct dt_bpf_prog *p);
@@ -57,6 +57,12 @@ struct dt_bpf_uprobes {
 int dt_bpf_uprobe_multi(int prog_fd, const struct dt_bpf_uprobes *u);
 /* The same for one place, by a perf event of its own. */
 int dt_bpf_uprobe_perf(int prog_fd, const struct dt_bpf_uprobes *u);
+/* Many functions, by name or by address; the other is NULL, and so may cookies be. */
+int dt_bpf_link_kprobes(int prog_fd, const char *const *syms, const u64 *addrs, const u64 *cookies,
+			u32 n, bool at_return);
+int dt_bpf_link_perf(int prog_fd, int perf_fd, u64 cookie); /* the link keeps the event */
+int dt_perf_open_kprobe(const char *function, bool at_return);
+int dt_bpf_module_btf(const char *module); /* its types */
 int dt_bpf_test_run(int prog_fd, const void *ctx, u32 size);
 /* Firings for which the program did not run, because it was running on that CPU already; 0 when not known. */
 u64 dt_bpf_prog_misses(int prog_fd);

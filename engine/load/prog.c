@@ -203,26 +203,55 @@ static int load_patched(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt_
 	return load_with_log(h, p, b);
 }
 
-/* What a typed program is typed by. */
-static int find_types(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt_bpf_prog *b)
+static const char *why_not(dtrace_hdl_t *h, enum dt_feature f)
 {
-	struct dt_btf *btf;
-	char name[128];
+	int err = h->features[f].refusal;
 
-	if (p->kind != DT_AT_TP_BTF)
+	return err ? dt_errstr(err) : "the kernel gave no reason";
+}
+
+/* Functions that fentry was not chosen for need one of the two kinds of kprobes. */
+static int check_kprobes(dtrace_hdl_t *h, const struct dt_progspec *p)
+{
+	if (dt_feature(h, DT_FEAT_KPROBE_MULTI) || dt_feature(h, DT_FEAT_KPROBE))
 		return 0;
-	btf = dt_types_btf(&h->types);
-	snprintf(name, sizeof(name), "btf_trace_%s", p->at->target);
-	b->attach_type = BPF_TRACE_RAW_TP;
-	b->attach_btf_id = btf ? dt_btf_find(btf, name, DT_BTF_TYPEDEF) : 0;
-	if (b->attach_btf_id)
+	if (dt_feature(h, DT_FEAT_FENTRY))
+		return dt_fail(
+			&h->err, EDT_BPF,
+			"function '%s' needs kprobes, which this kernel does not offer: kprobe_multi: %s; kprobes: %s",
+			p->at->target, why_not(h, DT_FEAT_KPROBE_MULTI), why_not(h, DT_FEAT_KPROBE));
+	return dt_fail(
+		&h->err, EDT_BPF,
+		"function '%s' needs kprobes or fentry, which this kernel does not offer: fentry: %s; kprobe_multi: %s; kprobes: %s",
+		p->at->target, why_not(h, DT_FEAT_FENTRY), why_not(h, DT_FEAT_KPROBE_MULTI),
+		why_not(h, DT_FEAT_KPROBE));
+}
+
+/* What the program is made for; *fd is to be closed after loading. */
+static int set_place(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt_bpf_prog *b, int *fd)
+{
+	bool kprobe = p->kind == DT_AT_KPROBE || p->kind == DT_AT_KRETPROBE;
+
+	if (kprobe && check_kprobes(h, p) < 0)
+		return -1;
+	if (kprobe && dt_feature(h, DT_FEAT_KPROBE_MULTI))
+		b->attach_type = BPF_TRACE_KPROBE_MULTI;
+	if (!p->attach_type)
 		return 0;
-	return dt_fail(&h->err, EDT_BPF,
-		       "tracepoint '%s': not in the kernel's type information (BTF)", p->at->target);
+	b->attach_type = p->attach_type;
+	b->attach_btf_id = p->at->btf_id;
+	if (!p->at->module)
+		return 0;
+	*fd = dt_bpf_module_btf(p->at->module);
+	if (*fd < 0)
+		return dt_live_fail(h, "types of module '%s'", p->at->module);
+	b->attach_btf_fd = (u32)*fd;
+	return 0;
 }
 
 static int load(dtrace_hdl_t *h, struct dt_live *l, const struct dt_progspec *p)
 {
+	_cleanup_fd_ int module_fd = -1;
 	_cleanup_free_ struct bpf_insn *insns = malloc(p->ninsns * sizeof(*insns));
 	struct dt_bpf_prog b = {
 		.type = p->prog_type,
@@ -236,10 +265,10 @@ static int load(dtrace_hdl_t *h, struct dt_live *l, const struct dt_progspec *p)
 
 	if (!insns)
 		return dt_fail(&h->err, EDT_NOMEM, "program '%s'", p->name);
-	if (find_types(h, p, &b) < 0)
-		return -1;
 	memcpy(insns, p->insns, p->ninsns * sizeof(*insns));
 	patch(insns, p, l);
+	if (set_place(h, p, &b, &module_fd) < 0)
+		return -1;
 	if (dt_funcs_init(&f, insns, p->ninsns) < 0)
 		return dt_live_fail(h, "program '%s': types of its functions", p->name);
 	b.btf_fd = f.btf_fd;

@@ -26,6 +26,7 @@ void dt_probes_fini(struct dt_probes *ps)
 	free(ps->byid);
 	free(ps->index);
 	dt_tracepoints_fini(ps->tracepoints);
+	dt_kfuncs_fini(ps->kfuncs);
 	dt_arena_fini(&ps->arena);
 	memset(ps, 0, sizeof(*ps));
 }
@@ -328,6 +329,62 @@ struct dt_probe *dt_probes_byid(struct dt_probes *ps, u32 id)
 	return id < ps->nbyid ? ps->byid[id] : NULL;
 }
 
+/* ---- prototypes ------------------------------------------------------------------------------------------- */
+
+#define FENTRY_ARGS 6 /* what all kernels pass on */
+
+static bool is_struct_pointer(struct dt_btf *b, u32 id)
+{
+	struct dt_btf_view v;
+	bool pointer = false;
+
+	while (dt_btf_type(b, id, &v) &&
+	       (v.kind == DT_BTF_CONST || v.kind == DT_BTF_VOLATILE || v.kind == DT_BTF_RESTRICT ||
+		v.kind == DT_BTF_TYPEDEF || v.kind == DT_BTF_TYPE_TAG ||
+		(v.kind == DT_BTF_PTR && !pointer))) {
+		pointer |= v.kind == DT_BTF_PTR;
+		id = v.size;
+	}
+	return pointer && (v.kind == DT_BTF_STRUCT || v.kind == DT_BTF_UNION);
+}
+
+/* Passed in one register? */
+static bool is_word(struct dt_btf *b, u32 id)
+{
+	struct dt_btf_view v;
+
+	while (dt_btf_type(b, id, &v) &&
+	       (v.kind == DT_BTF_CONST || v.kind == DT_BTF_VOLATILE || v.kind == DT_BTF_TYPEDEF))
+		id = v.size;
+	return dt_btf_type(b, id, &v) &&
+	       (v.kind == DT_BTF_PTR ||
+		((v.kind == DT_BTF_INT || v.kind == DT_BTF_ENUM || v.kind == DT_BTF_ENUM64) &&
+		 v.size <= 8));
+}
+
+void dt_attach_resolve(struct dt_attach *at)
+{
+	bool tracepoint = at->kind == DT_AT_RAW_TP || at->kind == DT_AT_TP_BTF;
+	struct dt_btf_proto proto;
+	u32 i, skip = tracepoint;
+
+	if (at->resolved || !at->btf || !dt_btf_proto(at->btf, at->btf_id, &proto))
+		return;
+	at->resolved = true;
+	at->nargs = proto.n - skip;
+	at->returns = proto.ret != 0;
+	at->typed = !at->only_kprobe && !proto.varargs && proto.n <= DT_BTF_MAXPARAMS &&
+		    (tracepoint || proto.n <= FENTRY_ARGS);
+	for (i = skip; at->typed && i < proto.n; i++) {
+		at->typed = is_word(at->btf, proto.param[i]);
+		at->pointers |= (u32)is_struct_pointer(at->btf, proto.param[i]) << (i - skip);
+	}
+	if (at->kind == DT_AT_KRETPROBE) {
+		at->typed &= !proto.ret || is_word(at->btf, proto.ret);
+		at->pointers = (u32)is_struct_pointer(at->btf, proto.ret) << 1;
+	}
+}
+
 /* ---- facts ----------------------------------------------------------------------------------- */
 
 int dt_probe_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out)
@@ -346,7 +403,7 @@ int dt_btf_args(struct dt_probes *ps, struct dt_btf *b, const struct dt_btf_prot
 	u32 n = DT_MIN(proto->n, (u32)DT_BTF_MAXPARAMS), i;
 
 	for (i = skip; i < n && out->argc < DT_MAXARGS; i++) {
-		struct dt_type *t = dt_types_from_btf(ps->types, proto->param[i]);
+		struct dt_type *t = dt_types_from(ps->types, b, proto->param[i]);
 		const char *text =
 			dt_btf_text(b, proto->param[i], &ps->arena, &out->userland[out->argc]);
 

@@ -20,6 +20,7 @@ struct dt_provider;
 struct dt_type;
 struct dt_types;
 struct dt_tracepoints;
+struct dt_kfuncs;
 struct dt_btf;
 struct dt_btf_proto;
 
@@ -27,11 +28,16 @@ struct dt_btf_proto;
 enum dt_attach_kind {
 	DT_AT_BEGIN, /* run once by the consumer's thread (test run of a raw_tp program) */
 	DT_AT_END,
-	DT_AT_ERROR,  /* never attached: called inside other programs when a clause faults */
-	DT_AT_RAW_TP, /* raw tracepoint `target` */
-	DT_AT_TP_BTF, /* the same; the verifier knows the types of its arguments (BTF) */
-	DT_AT_TIMER,  /* perf cpu-clock event, `period_ns`, on all CPUs or one */
+	DT_AT_ERROR,     /* never attached: called inside other programs when a clause faults */
+	DT_AT_RAW_TP,    /* raw tracepoint `target` */
+	DT_AT_TIMER,     /* perf cpu-clock event, `period_ns`, on all CPUs or one */
 	DT_AT_UPROBE, /* places in files with code: struct dt_uprobe of each probe; `on_return`: of functions */
+	DT_AT_KPROBE,    /* entry of the kernel's function `target` */
+	DT_AT_KRETPROBE, /* its return */
+	/* What the generator may make of tracepoints and functions: the same places, for programs that know types. */
+	DT_AT_TP_BTF,
+	DT_AT_FENTRY,
+	DT_AT_FEXIT,
 	DT_AT_NKINDS
 };
 
@@ -44,6 +50,10 @@ enum dt_abi {
 	DT_ABI_PROFILE,   /* bpf_perf_event_data; arg0 kernel pc, arg1 user pc, arg2 lateness */
 	DT_ABI_RAW_TP,    /* ctx[0 ... nargs - 1]: the tracepoint's arguments */
 	DT_ABI_TP_BTF,    /* the same, pointers to structures being the verifier's */
+	DT_ABI_KPROBE,    /* struct pt_regs at a function's entry */
+	DT_ABI_KRETPROBE, /* struct pt_regs at its return; arg0 -1, arg1 value */
+	DT_ABI_FENTRY,    /* ctx[0 ... nargs - 1] */
+	DT_ABI_FEXIT,     /* ctx[nargs]: value; arg0 -1, arg1 value */
 	/* user code: struct pt_regs, the key in the low half of the attach cookie */
 	DT_ABI_UENTRY, /* arguments of the function that is entered, as the calling convention has them */
 	DT_ABI_URETURN, /* arg0 -1 (the offset is not known), arg1 the value */
@@ -81,6 +91,14 @@ struct dt_attach {
 	enum dt_abi abi;
 	const char *target;
 	u32 nargs; /* raw arguments that the context has, where that differs: argN is 0 past those */
+	/* Where the prototype is, for what hangs on functions and tracepoints; dt_attach_resolve() reads it. */
+	const char *module; /* NULL: the kernel itself */
+	struct dt_btf *btf;
+	u32 btf_id;
+	bool resolved, typed; /* typed: a program that knows types can be attached */
+	bool returns;         /* it is no void function */
+	bool only_kprobe;     /* never typed */
+	u32 pointers;         /* bit n: raw argument n is a pointer to a structure */
 	u64 period_ns;
 	bool all_cpus;
 	bool on_return;
@@ -214,6 +232,8 @@ struct dt_user {
 struct dt_sources {
 	/* The text of a file of tracefs, such as "available_events": on the heap, NUL-terminated; NULL: cannot be read. */
 	char *(*tracefs)(void *arg, const char *file);
+	/* Can functions of the kernel be traced at all? */
+	bool (*traces_functions)(void *arg);
 	void *arg;
 };
 
@@ -225,6 +245,7 @@ struct dt_probes {
 	const struct dt_user *user; /* NULL: there are no processes to look at */
 	enum dt_tag tag;            /* a provider's failure: what is wrong with the description */
 	struct dt_tracepoints *tracepoints; /* of providers/tracepoint.c, made when first needed */
+	struct dt_kfuncs *kfuncs;           /* of providers/fbt.c */
 	DT_VEC(struct dt_probe *) list;     /* in order of creation */
 	DT_VEC(struct dt_attach *) attaches;
 	struct dt_probe **byid;
@@ -244,11 +265,14 @@ struct dt_probes {
 
 extern const struct dt_provider *const dt_providers[]; /* NULL terminated: the table of providers */
 extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile,
-	dt_provider_sdt, dt_provider_rawtp, dt_provider_pid;
+	dt_provider_sdt, dt_provider_rawtp, dt_provider_fbt, dt_provider_rawfbt, dt_provider_pid;
 extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);
 void dt_probes_fini(struct dt_probes *ps);
+
+/* Read the prototype, when there is one: nargs and what follows it.  Cheap the second time. */
+void dt_attach_resolve(struct dt_attach *at);
 
 /* For providers.  id 0: the next free one.  Strings are not copied: they live as long as the registry, in
  * ps->arena if nowhere else.  NULL with dt_fail when out of memory or when the id is taken. */
@@ -294,6 +318,14 @@ struct dt_field dt_field_of(const char *pattern);
 bool dt_field_match(const struct dt_field *f, const char *text);
 
 void dt_tracepoints_fini(struct dt_tracepoints *t);
+void dt_kfuncs_fini(struct dt_kfuncs *t);
+
+/* For providers whose probes hang on a tracepoint or on a function of the kernel: a model for
+ * dt_probes_add_attach().  The function's is found by its types; module NULL: the kernel's own.  False: this kernel does
+ * not have it. */
+bool dt_tracepoint_model(struct dt_probes *ps, const char *name, struct dt_attach *model);
+bool dt_kfunc_model(struct dt_probes *ps, const char *module, const char *name, bool at_return,
+		    struct dt_attach *model);
 
 /* System calls of this architecture: providers/syscalls.c.  Names as the kernel's tables. */
 struct dt_syscall {

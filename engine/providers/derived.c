@@ -71,17 +71,18 @@ static bool same_event(const struct dt_derived *a, const struct dt_derived *b)
 static struct dt_attach *attach_of(struct dt_probes *ps, const struct dt_provider *self,
 				   const struct dt_derived *row)
 {
-	struct dt_attach model = { .kind = row->kind,
-				   .abi = row->kind == DT_AT_TP_BTF ? DT_ABI_TP_BTF : DT_ABI_RAW_TP,
-				   .target = row->target,
-				   .nargs = nparams(row),
-				   .nkeys = 1,
-				   .several = true };
+	struct dt_attach model;
 	u32 i;
 
 	for (i = 0; i < ps->list.n; i++)
 		if (ps->list.v[i]->prov == self && same_event(ps->list.v[i]->derived, row))
 			return ps->list.v[i]->at;
+	if (!dt_tracepoint_model(ps, row->target, &model))
+		return dt_fail_null(ps->err, EDT_NOPROBE, "there is no tracepoint '%s'",
+				    row->target);
+	model.kind = row->kind;
+	model.abi = row->kind == DT_AT_TP_BTF ? DT_ABI_TP_BTF : DT_ABI_RAW_TP;
+	model.several = true;
 	return dt_probes_add_attach(ps, &model);
 }
 

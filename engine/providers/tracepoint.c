@@ -14,6 +14,7 @@
 #include "probe/probe.h"
 #include "types/btf.h"
 
+#define KERNEL "vmlinux"
 #define PREFIX "btf_trace_"
 #define PREFIX_LEN (sizeof(PREFIX) - 1)
 
@@ -21,9 +22,11 @@ enum { SDT, RAWTP, NPROVIDERS };
 
 struct tracepoint {
 	const char *name, *group;
+	const char *module; /* NULL: the kernel */
 	struct dt_btf *btf;
 	u32 id; /* the typedef's */
 	struct dt_btf_proto proto;
+	bool grouped; /* group is an event's */
 	bool made[NPROVIDERS];
 };
 
@@ -97,6 +100,7 @@ static struct tracepoint *add(struct dt_probes *ps, struct dt_tracepoints *t, st
 	}
 	tp->name = v.name + PREFIX_LEN;
 	tp->group = module;
+	tp->module = b == dt_types_btf(ps->types) ? NULL : module;
 	tp->btf = b;
 	tp->id = id;
 	tp->proto = proto;
@@ -112,29 +116,63 @@ static int set_group(struct dt_probes *ps, struct tracepoint *tp, const char *li
 	if (!*last)
 		return no_memory(ps);
 	tp->group = *last;
+	tp->grouped = true;
 	return 0;
 }
 
-static struct tracepoint *find_one(struct dt_probes *ps, struct dt_tracepoints *t, const char *name)
+struct search {
+	struct dt_probes *ps;
+	struct dt_tracepoints *t;
+	const char *type; /* the typedef's name */
+	struct tracepoint *found;
+};
+
+static int find_in(const char *module, struct dt_btf *b, void *arg)
+{
+	struct search *s = arg;
+	u32 id = dt_btf_find(b, s->type, DT_BTF_TYPEDEF);
+
+	s->found = id ? add(s->ps, s->t, b, module, id) : NULL;
+	return s->found != NULL;
+}
+
+/* By its types alone; modules: also those of modules, which means to open all of them. */
+static struct tracepoint *find_typed(struct dt_probes *ps, struct dt_tracepoints *t,
+				     const char *name, bool modules)
 {
 	struct tracepoint *tp = dt_htab_get(&t->byname, name);
-	struct dt_btf *b = dt_types_btf(ps->types);
-	const char *line, *group = NULL;
 	char type[PREFIX_LEN + DTRACE_NAMELEN];
-	size_t len;
-	u32 id;
+	struct search s = { ps, t, type, NULL };
 
 	if (tp || t->all)
 		return tp;
 	snprintf(type, sizeof(type), PREFIX "%s", name);
-	id = dt_btf_find(b, type, DT_BTF_TYPEDEF);
-	tp = id ? add(ps, t, b, "vmlinux", id) : NULL;
-	line = tp ? find_event(events(ps, t), name, &len) : NULL;
-	return line && set_group(ps, tp, line, len, &group) ? NULL : tp;
+	find_in(KERNEL, dt_types_btf(ps->types), &s);
+	if (!s.found && modules)
+		dt_types_each_module(ps->types, find_in, &s);
+	return s.found;
 }
 
-static int all_of(struct dt_probes *ps, struct dt_tracepoints *t, struct dt_btf *b, const char *module)
+/* With its group.  sure: the name is meant for a tracepoint, even if no event has it. */
+static struct tracepoint *find_one(struct dt_probes *ps, struct dt_tracepoints *t, const char *name,
+				   bool sure)
 {
+	struct tracepoint *tp = find_typed(ps, t, name, false);
+	const char *line, *group = NULL;
+	size_t len;
+
+	if (t->all || (tp && tp->grouped))
+		return tp;
+	line = find_event(events(ps, t), name, &len);
+	if (!tp && (line || sure))
+		tp = find_typed(ps, t, name, true);
+	return tp && line && set_group(ps, tp, line, len, &group) ? NULL : tp;
+}
+
+static int all_of(const char *module, struct dt_btf *b, void *arg)
+{
+	struct dt_probes *ps = arg;
+	struct dt_tracepoints *t = ps->tracepoints;
 	struct dt_btf_view v;
 	u32 id;
 
@@ -185,7 +223,8 @@ static int find_all(struct dt_probes *ps, struct dt_tracepoints *t)
 {
 	if (t->all)
 		return 0;
-	if (all_of(ps, t, dt_types_btf(ps->types), "vmlinux") || sort_out(ps, t))
+	if (all_of(KERNEL, dt_types_btf(ps->types), ps) ||
+	    dt_types_each_module(ps->types, all_of, ps) || sort_out(ps, t))
 		return -1;
 	t->all = true;
 	return 0;
@@ -193,17 +232,24 @@ static int find_all(struct dt_probes *ps, struct dt_tracepoints *t)
 
 /* ---- probes -------------------------------------------------------------------------------------------- */
 
-static int make(struct dt_probes *ps, const struct dt_provider *self, struct tracepoint *tp)
+static struct dt_attach model_of(const struct tracepoint *tp)
 {
-	struct dt_attach model = {
+	return (struct dt_attach){
 		.kind = DT_AT_RAW_TP,
 		.abi = DT_ABI_RAW_TP,
 		.target = tp->name,
 		.nargs = tp->proto.n - 1,
 		.nkeys = 1,
+		.module = tp->module,
+		.btf = tp->btf,
+		.btf_id = tp->id,
 	};
+}
+
+static int make(struct dt_probes *ps, const struct dt_provider *self, struct tracepoint *tp)
+{
+	struct dt_attach model = model_of(tp), *at;
 	bool *made = &tp->made[self == &dt_provider_rawtp];
-	struct dt_attach *at;
 
 	if (*made)
 		return 0;
@@ -251,7 +297,7 @@ static int provide(struct dt_probes *ps, const struct dt_provider *self, const s
 	if (!t)
 		return -1;
 	if (name.how == DT_FIELD_LITERAL) {
-		tp = find_one(ps, t, d->name);
+		tp = find_one(ps, t, d->name, strcmp(d->prov, self->name) == 0);
 		return tp && dt_field_match(&group, tp->group) ? make(ps, self, tp) : 0;
 	}
 	if (find_all(ps, t))
@@ -261,6 +307,16 @@ static int provide(struct dt_probes *ps, const struct dt_provider *self, const s
 		    dt_field_match(&group, t->list.v[i]->group) && make(ps, self, t->list.v[i]))
 			return -1;
 	return 0;
+}
+
+bool dt_tracepoint_model(struct dt_probes *ps, const char *name, struct dt_attach *model)
+{
+	struct dt_tracepoints *t = ps->types && dt_types_btf(ps->types) ? table(ps) : NULL;
+	struct tracepoint *tp = t ? find_typed(ps, t, name, true) : NULL;
+
+	if (tp)
+		*model = model_of(tp);
+	return tp != NULL;
 }
 
 static int args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out)

@@ -7,6 +7,9 @@
  * Names are found by a scan over the types of one kind: programs ask for a handful of names, and a
  * scan costs less than an index of 60,000 functions.  Whoever asks more often gets an index of that
  * kind.
+ *
+ * The blob of a kernel module goes on where vmlinux's ends: its ids and string offsets count from there, and what is
+ * below is the base's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,11 +39,14 @@ struct dt_btf {
 	u32 types_len;
 	const char *strs;
 	u32 strs_len;
-	u32 *off;      /* of type id - 1 in types */
-	u32 ntypes;    /* walked so far */
-	u32 next_off;  /* where the walk goes on */
-	u32 max_types; /* more do not fit */
-	bool walked;   /* to the end */
+	struct dt_btf *base; /* NULL: none */
+	u32 first;           /* types of the base: our ids are above */
+	u32 first_str;       /* bytes of the base's strings */
+	u32 *off;            /* of type first + 1 + index in types */
+	u32 ntypes;          /* walked so far, without the base's */
+	u32 next_off;        /* where the walk goes on */
+	u32 max_types;       /* more do not fit */
+	bool walked;         /* to the end */
 	u8 scans[DT_BTF_NKINDS];
 	struct name_index index[DT_BTF_NKINDS];
 	struct name_index enumerators;
@@ -61,6 +67,9 @@ static u32 word_at(const void *p)
 
 const char *dt_btf_str(const struct dt_btf *b, u32 off)
 {
+	if (off < b->first_str)
+		return dt_btf_str(b->base, off);
+	off -= b->first_str;
 	return off < b->strs_len ? b->strs + off : "";
 }
 
@@ -101,11 +110,12 @@ static u32 type_bytes(const struct dt_btf *b, u32 off)
 	return n <= left ? n : 0;
 }
 
-/* Walk on until type id is in the table of offsets; false when there is none. */
+/* Walk on until type id is in the table of offsets; false when there is none, or it is the base's. */
 static bool have(struct dt_btf *b, u32 id)
 {
 	u32 n;
 
+	id = id > b->first ? id - b->first : 0;
 	while (b->ntypes < id && !b->walked) {
 		n = type_bytes(b, b->next_off);
 		if (n) {
@@ -121,7 +131,7 @@ static bool have(struct dt_btf *b, u32 id)
 u32 dt_btf_ntypes(struct dt_btf *b)
 {
 	have(b, UINT32_MAX);
-	return b->ntypes;
+	return b->first + b->ntypes;
 }
 
 bool dt_btf_type(struct dt_btf *b, u32 id, struct dt_btf_view *v)
@@ -129,9 +139,12 @@ bool dt_btf_type(struct dt_btf *b, u32 id, struct dt_btf_view *v)
 	const u8 *p;
 	u32 info;
 
+	if (b->base && id <= b->first)
+		return dt_btf_type(b->base, id, v);
 	if (!have(b, id))
 		return false;
-	p = b->types + b->off[id - 1];
+	p = b->types + b->off[id - 1 - b->first];
+	v->btf = b;
 	info = word_at(p + 4);
 	v->kind = (int)info_kind(info);
 	v->kflag = info >> 31;
@@ -181,7 +194,7 @@ static bool index_init(struct name_index *x, u32 n, bool items)
 
 static const u8 *type_at(const struct dt_btf *b, u32 id)
 {
-	return b->types + b->off[id - 1];
+	return b->types + b->off[id - 1 - b->first];
 }
 
 static bool kind_is(const struct dt_btf *b, u32 id, u32 kind)
@@ -235,7 +248,7 @@ static u32 scan(struct dt_btf *b, const char *name, u32 kind)
 {
 	u32 id;
 
-	for (id = 1; have(b, id); id++)
+	for (id = b->first + 1; have(b, id); id++)
 		if (kind_is(b, id, kind) && strcmp(type_name(b, id), name) == 0)
 			return id;
 	return 0;
@@ -245,7 +258,7 @@ u32 dt_btf_next(struct dt_btf *b, u32 id, int kind, const char *prefix)
 {
 	size_t len = strlen(prefix);
 
-	for (id++; have(b, id); id++)
+	for (id = DT_MAX(id, b->first) + 1; have(b, id); id++)
 		if (kind_is(b, id, (u32)kind) && strncmp(type_name(b, id), prefix, len) == 0)
 			return id;
 	return 0;
@@ -258,11 +271,11 @@ static bool index_kind(struct dt_btf *b, u32 kind)
 
 	if (x->cap)
 		return true;
-	for (id = 1; have(b, id); id++)
+	for (id = b->first + 1; have(b, id); id++)
 		n += kind_is(b, id, kind);
 	if (!index_init(x, n, false))
 		return false;
-	for (id = 1; id <= b->ntypes; id++)
+	for (id = b->first + 1; have(b, id); id++)
 		if (kind_is(b, id, kind))
 			index_put(b, x, type_name(b, id), id, 0);
 	return true;
@@ -304,12 +317,12 @@ static bool index_enumerators(struct dt_btf *b)
 
 	if (b->enumerators.cap)
 		return true;
-	for (id = 1; have(b, id); id++)
+	for (id = b->first + 1; have(b, id); id++)
 		if (is_enum(b, id))
 			n += word_at(type_at(b, id) + 4) & 0xffff;
 	if (!index_init(&b->enumerators, n, true))
 		return false;
-	for (id = 1; id <= b->ntypes; id++) {
+	for (id = b->first + 1; have(b, id); id++) {
 		if (!is_enum(b, id))
 			continue;
 		vlen = word_at(type_at(b, id) + 4) & 0xffff;
@@ -333,11 +346,13 @@ u32 dt_btf_find_enumerator(struct dt_btf *b, const char *name, u32 *item)
 
 struct dt_type **dt_btf_slot(struct dt_btf *b, u32 id)
 {
+	if (b->base && id <= b->first)
+		return dt_btf_slot(b->base, id);
 	if (!have(b, id))
 		return NULL;
 	if (!b->slots)
 		b->slots = calloc(b->max_types, sizeof(struct dt_type *));
-	return b->slots ? &b->slots[id - 1] : NULL;
+	return b->slots ? &b->slots[id - 1 - b->first] : NULL;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -359,7 +374,7 @@ static bool set_sections(struct dt_btf *b, const u8 *data, size_t n)
 	return b->strs_len > 0 && b->strs[b->strs_len - 1] == '\0';
 }
 
-struct dt_btf *dt_btf_open_mem(const void *data, size_t n)
+struct dt_btf *dt_btf_open_mem(const void *data, size_t n, struct dt_btf *base)
 {
 	const u8 *p = data;
 	struct dt_btf *b;
@@ -376,6 +391,9 @@ struct dt_btf *dt_btf_open_mem(const void *data, size_t n)
 		errno = EINVAL;
 		return NULL;
 	}
+	b->base = base;
+	b->first = base ? dt_btf_ntypes(base) : 0;
+	b->first_str = base ? base->first_str + base->strs_len : 0;
 	b->max_types = b->types_len / BTF_TYPE_HDR + 1;
 	b->off = malloc(b->max_types * sizeof(*b->off));
 	if (!b->off) {
@@ -407,14 +425,14 @@ static void *read_whole(int fd, size_t n)
 	return buf;
 }
 
-static struct dt_btf *open_fd(int fd, size_t n)
+static struct dt_btf *open_fd(int fd, size_t n, struct dt_btf *base)
 {
 	struct dt_btf *b;
 	void *p;
 
 	p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (p != MAP_FAILED) {
-		b = dt_btf_open_mem(p, n);
+		b = dt_btf_open_mem(p, n, base);
 		if (b) {
 			b->mapped = p;
 			b->mapped_len = n;
@@ -424,7 +442,7 @@ static struct dt_btf *open_fd(int fd, size_t n)
 		return NULL;
 	}
 	p = read_whole(fd, n);
-	b = p ? dt_btf_open_mem(p, n) : NULL;
+	b = p ? dt_btf_open_mem(p, n, base) : NULL;
 	if (b)
 		b->owned = p;
 	else
@@ -432,7 +450,7 @@ static struct dt_btf *open_fd(int fd, size_t n)
 	return b;
 }
 
-struct dt_btf *dt_btf_open(const char *path)
+struct dt_btf *dt_btf_open(const char *path, struct dt_btf *base)
 {
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -443,7 +461,7 @@ struct dt_btf *dt_btf_open(const char *path)
 		errno = EINVAL;
 		return NULL;
 	}
-	return open_fd(fd, (size_t)st.st_size);
+	return open_fd(fd, (size_t)st.st_size, base);
 }
 
 void dt_btf_close(struct dt_btf *b)

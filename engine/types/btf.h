@@ -32,13 +32,14 @@ struct dt_btf_view {
 	int kind;
 	bool kflag;
 	u32 vlen;
-	u32 size;         /* or the id of the type referred to */
-	const char *name; /* "" for none */
-	const u8 *items;  /* what follows the header */
+	u32 size;           /* or the id of the type referred to */
+	const char *name;   /* "" for none */
+	const u8 *items;    /* what follows the header */
+	struct dt_btf *btf; /* the blob that it is in: of a module's, perhaps the base */
 };
 
 bool dt_btf_type(struct dt_btf *b, u32 id, struct dt_btf_view *v);
-u32 dt_btf_ntypes(struct dt_btf *b); /* ids are 1 ... ntypes */
+u32 dt_btf_ntypes(struct dt_btf *b); /* ids are 1 ... ntypes, with the base's */
 u32 dt_btf_word(const struct dt_btf_view *v, u32 item, u32 nwords, u32 word); /* of an item of nwords */
 const char *dt_btf_str(const struct dt_btf *b, u32 off); /* "" when out of bounds */
 

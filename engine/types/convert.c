@@ -14,12 +14,12 @@
 
 #define DEEP 64
 
-static struct dt_type *convert(struct dt_types *ts, u32 id, int deep);
+static struct dt_type *convert(struct dt_types *ts, struct dt_btf *b, u32 id, int deep);
 
 /* A type that another one mentions: never NULL. */
-static struct dt_type *mentioned(struct dt_types *ts, u32 id, int deep)
+static struct dt_type *mentioned(struct dt_types *ts, struct dt_btf *b, u32 id, int deep)
 {
-	struct dt_type *t = id ? convert(ts, id, deep + 1) : NULL;
+	struct dt_type *t = id ? convert(ts, b, id, deep + 1) : NULL;
 
 	return t ? t : ts->basic[DT_T_VOID];
 }
@@ -33,6 +33,7 @@ static struct dt_type *blank(struct dt_types *ts, enum dt_kind kind, u32 id,
 		return NULL;
 	t->kind = kind;
 	t->owner = ts;
+	t->btf = v->btf;
 	t->btf_id = id;
 	t->name = *v->name ? v->name : NULL; /* the blob lives as long as the types do */
 	return t;
@@ -144,12 +145,12 @@ static struct dt_type *conv_fwd(struct dt_types *ts, u32 id, const struct dt_btf
 
 static struct dt_type *conv_ptr(struct dt_types *ts, u32 id, const struct dt_btf_view *v, int deep)
 {
-	return dt_type_pointer(ts, mentioned(ts, v->size, deep));
+	return dt_type_pointer(ts, mentioned(ts, v->btf, v->size, deep));
 }
 
 static struct dt_type *conv_array(struct dt_types *ts, u32 id, const struct dt_btf_view *v, int deep)
 {
-	return dt_type_array(ts, mentioned(ts, dt_btf_word(v, 0, 3, 0), deep),
+	return dt_type_array(ts, mentioned(ts, v->btf, dt_btf_word(v, 0, 3, 0), deep),
 			     dt_btf_word(v, 0, 3, 2));
 }
 
@@ -159,7 +160,7 @@ static struct dt_type *conv_typedef(struct dt_types *ts, u32 id, const struct dt
 
 	if (!t)
 		return NULL;
-	t->ref = mentioned(ts, v->size, deep);
+	t->ref = mentioned(ts, v->btf, v->size, deep);
 	t->size = t->ref->size;
 	t->complete = true;
 	return t;
@@ -168,14 +169,14 @@ static struct dt_type *conv_typedef(struct dt_types *ts, u32 id, const struct dt
 /* volatile, restrict, type tags: not seen by D */
 static struct dt_type *conv_through(struct dt_types *ts, u32 id, const struct dt_btf_view *v, int deep)
 {
-	return mentioned(ts, v->size, deep);
+	return mentioned(ts, v->btf, v->size, deep);
 }
 
 /* const matters to nothing but the text of the type; it is kept where a copy does not split a lazy
  * type. */
 static struct dt_type *conv_const(struct dt_types *ts, u32 id, const struct dt_btf_view *v, int deep)
 {
-	struct dt_type *t = mentioned(ts, v->size, deep), *copy;
+	struct dt_type *t = mentioned(ts, v->btf, v->size, deep), *copy;
 
 	if (t->kind != DT_INT && t->kind != DT_POINTER)
 		return t;
@@ -196,7 +197,7 @@ static struct dt_type *conv_proto(struct dt_types *ts, u32 id, const struct dt_b
 	if (!t)
 		return NULL;
 	t->complete = true;
-	t->ref = mentioned(ts, v->size, deep);
+	t->ref = mentioned(ts, v->btf, v->size, deep);
 	if (n && !dt_btf_word(v, n - 1, 2, 1)) {
 		t->varargs = true;
 		n--;
@@ -205,7 +206,7 @@ static struct dt_type *conv_proto(struct dt_types *ts, u32 id, const struct dt_b
 	if (n && !t->params)
 		return NULL;
 	for (i = 0; i < n; i++)
-		t->params[i] = mentioned(ts, dt_btf_word(v, i, 2, 1), deep);
+		t->params[i] = mentioned(ts, v->btf, dt_btf_word(v, i, 2, 1), deep);
 	t->nparams = n;
 	return t;
 }
@@ -225,12 +226,12 @@ static struct dt_type *(*const converters[DT_BTF_NKINDS])(struct dt_types *, u32
 	[DT_BTF_TYPE_TAG] = conv_through,
 };
 
-static struct dt_type *convert(struct dt_types *ts, u32 id, int deep)
+static struct dt_type *convert(struct dt_types *ts, struct dt_btf *b, u32 id, int deep)
 {
-	struct dt_type **slot = dt_btf_slot(ts->btf, id), *t;
+	struct dt_type **slot = dt_btf_slot(b, id), *t;
 	struct dt_btf_view v;
 
-	if (!slot || deep > DEEP || !dt_btf_type(ts->btf, id, &v))
+	if (!slot || deep > DEEP || !dt_btf_type(b, id, &v))
 		return NULL;
 	if (*slot)
 		return *slot;
@@ -242,17 +243,20 @@ static struct dt_type *convert(struct dt_types *ts, u32 id, int deep)
 	return t;
 }
 
-struct dt_type *dt_types_from_btf(struct dt_types *ts, u32 btf_id)
+struct dt_type *dt_types_from(struct dt_types *ts, struct dt_btf *b, u32 id)
 {
 	jmp_buf *oom = ts->arena.oom;
 	struct dt_type *t;
 
-	if (!dt_types_btf(ts))
-		return NULL;
 	ts->arena.oom = NULL; /* half a conversion must not stay behind */
-	t = convert(ts, btf_id, 0);
+	t = convert(ts, b, id, 0);
 	ts->arena.oom = oom;
 	return t;
+}
+
+struct dt_type *dt_types_from_btf(struct dt_types *ts, u32 btf_id)
+{
+	return dt_types_btf(ts) ? dt_types_from(ts, ts->btf, btf_id) : NULL;
 }
 
 /* ---- members --------------------------------------------------------------------------------- */
@@ -299,14 +303,14 @@ static void load_members(struct dt_type *t, const struct dt_btf_view *v)
 		return;
 	for (i = 0; i < v->vlen; i++) {
 		m = &t->members[i];
-		m->name = dt_btf_str(ts->btf, dt_btf_word(v, i, 3, 0));
+		m->name = dt_btf_str(v->btf, dt_btf_word(v, i, 3, 0));
 		id = dt_btf_word(v, i, 3, 1);
 		off = dt_btf_word(v, i, 3, 2);
 		m->bit_off = v->kflag ? off & 0xffffff : off;
 		m->bit_size = v->kflag ? off >> 24 : 0;
-		m->type = mentioned(ts, id, 0);
+		m->type = mentioned(ts, v->btf, id, 0);
 		if (!v->kflag)
-			old_bitfield(ts->btf, id, m);
+			old_bitfield(v->btf, id, m);
 		check_bitfield(ts, m);
 	}
 	t->nmembers = v->vlen;
@@ -321,7 +325,7 @@ static void load_enumerators(struct dt_type *t, const struct dt_btf_view *v)
 	if (!t->enumvals)
 		return;
 	for (i = 0; i < v->vlen; i++) {
-		t->enumvals[i].name = dt_btf_str(ts->btf, dt_btf_word(v, i, words, 0));
+		t->enumvals[i].name = dt_btf_str(v->btf, dt_btf_word(v, i, words, 0));
 		t->enumvals[i].val = dt_btf_enum_value(v, i);
 	}
 	t->nmembers = v->vlen;
@@ -333,7 +337,7 @@ void dt_btf_complete(struct dt_type *t)
 	jmp_buf *oom = ts->arena.oom;
 	struct dt_btf_view v;
 
-	if (!ts->btf || !dt_btf_type(ts->btf, t->btf_id, &v))
+	if (!t->btf || !dt_btf_type(t->btf, t->btf_id, &v))
 		return;
 	ts->arena.oom = NULL;
 	t->complete = true;

@@ -193,9 +193,13 @@ fail:
 
 void dt_types_fini(struct dt_types *ts)
 {
+	u32 i;
+
 	dt_htab_fini(&ts->tags);
 	dt_htab_fini(&ts->typedefs);
 	dt_htab_fini(&ts->enumerators);
+	for (i = 0; i < ts->modules.n; i++)
+		dt_btf_close(ts->modules.v[i].btf);
 	dt_btf_close(ts->btf);
 	dt_arena_fini(&ts->arena);
 	memset(ts, 0, sizeof(*ts));
@@ -243,18 +247,22 @@ void dt_types_add_enumerator(struct dt_types *ts, const char *name, s64 val, str
 struct dt_btf *dt_types_btf(struct dt_types *ts)
 {
 	if (!ts->btf && !ts->btf_failed && ts->btf_path) {
-		ts->btf = dt_btf_open(ts->btf_path);
+		ts->btf = dt_btf_open(ts->btf_path, NULL);
 		ts->btf_failed = !ts->btf;
 	}
 	return ts->btf;
 }
 
-static struct dt_type *find_btf(struct dt_types *ts, const char *name, int kind)
+static struct dt_type *find_in(struct dt_types *ts, struct dt_btf *b, const char *name, int kind)
 {
-	struct dt_btf *b = dt_types_btf(ts);
 	u32 id = b ? dt_btf_find(b, name, kind) : 0;
 
-	return id ? dt_types_from_btf(ts, id) : NULL;
+	return id ? dt_types_from(ts, b, id) : NULL;
+}
+
+static struct dt_type *find_btf(struct dt_types *ts, const char *name, int kind)
+{
+	return find_in(ts, dt_types_btf(ts), name, kind);
 }
 
 static const struct {
@@ -448,7 +456,9 @@ static const struct dt_type *strip(const struct dt_type *t)
 	return t;
 }
 
-static struct dt_type *find_tag(struct dt_types *ts, const char *word, const char *name, int btf_kind)
+/* b: a module's types, where they are looked for before the kernel's; NULL: none. */
+static struct dt_type *find_tag(struct dt_types *ts, struct dt_btf *b, const char *word,
+				const char *name, int btf_kind)
 {
 	struct dt_type *t = NULL;
 	struct dt_str tag = { 0 };
@@ -458,7 +468,10 @@ static struct dt_type *find_tag(struct dt_types *ts, const char *word, const cha
 	if (!tag.failed)
 		t = dt_htab_get(&ts->tags, tag.s);
 	dt_str_fini(&tag);
-	return t && t->kind != DT_FWD ? t : find_btf(ts, name, btf_kind);
+	if (t && t->kind != DT_FWD)
+		return t;
+	t = b && b != ts->btf ? find_in(ts, b, name, btf_kind) : NULL;
+	return t ? t : find_btf(ts, name, btf_kind);
 }
 
 static struct dt_type *find_fwd(struct dt_type *t)
@@ -469,9 +482,9 @@ static struct dt_type *find_fwd(struct dt_type *t)
 	if (!t->name || !ts)
 		return NULL;
 	if (t->is_enum_fwd)
-		return find_tag(ts, "enum ", t->name, DT_BTF_ENUM);
-	found = t->is_union_fwd ? NULL : find_tag(ts, "struct ", t->name, DT_BTF_STRUCT);
-	return found ? found : find_tag(ts, "union ", t->name, DT_BTF_UNION);
+		return find_tag(ts, t->btf, "enum ", t->name, DT_BTF_ENUM);
+	found = t->is_union_fwd ? NULL : find_tag(ts, t->btf, "struct ", t->name, DT_BTF_STRUCT);
+	return found ? found : find_tag(ts, t->btf, "union ", t->name, DT_BTF_UNION);
 }
 
 struct dt_type *dt_type_resolve(struct dt_type *t)
@@ -582,7 +595,7 @@ static bool same_tagged(const struct dt_type *a, const struct dt_type *b)
 		return false;
 	if (a->name && b->name)
 		return strcmp(a->name, b->name) == 0;
-	return !a->name && !b->name && a->btf_id && a->btf_id == b->btf_id;
+	return !a->name && !b->name && a->btf_id && a->btf_id == b->btf_id && a->btf == b->btf;
 }
 
 static bool same_func(const struct dt_type *a, const struct dt_type *b, int *left)

@@ -66,7 +66,8 @@ struct dt_type {
 	struct dt_type **params;
 	u32 nparams;
 	bool varargs;
-	u32 btf_id; /* kernel type this came from (after stripping nothing), 0: none */
+	struct dt_btf *btf;
+	u32 btf_id; /* kernel type this came from (after stripping nothing), in btf; 0: none */
 	struct dt_types *owner;
 	struct dt_type *ptr_to; /* cache: pointer to this */
 };
@@ -122,6 +123,12 @@ enum dt_basic {
 
 struct dt_btf; /* one BTF blob, opened lazily */
 
+struct dt_btf_module {
+	const char *name;
+	struct dt_btf *btf; /* NULL: not opened yet */
+	bool failed;
+};
+
 struct dt_types {
 	struct dt_arena arena;
 	struct dt_type *basic[DT_T_NBASIC];
@@ -131,6 +138,8 @@ struct dt_types {
 	const char *btf_path;       /* NULL: none; normally /sys/kernel/btf/vmlinux */
 	struct dt_btf *btf;         /* opened at the first need */
 	bool btf_failed;
+	DT_VEC(struct dt_btf_module) modules;
+	bool modules_listed;
 };
 
 struct dt_enumconst {
@@ -185,8 +194,10 @@ bool dt_type_same(const struct dt_type *a, const struct dt_type *b);
 const char *dt_type_str(const struct dt_type *t, char *buf, size_t size);
 
 /* ---- BTF (btf.c): also usable alone, for function prototypes ------------------------------------------ */
-struct dt_btf *dt_btf_open(const char *path);               /* NULL with errno */
-struct dt_btf *dt_btf_open_mem(const void *data, size_t n); /* copies nothing; data outlives it */
+/* base: what the blob goes on from, vmlinux for those of modules; NULL: nothing.  NULL with errno. */
+struct dt_btf *dt_btf_open(const char *path, struct dt_btf *base);
+struct dt_btf *dt_btf_open_mem(const void *data, size_t n,
+			       struct dt_btf *base); /* copies nothing; data outlives it */
 void dt_btf_close(struct dt_btf *b);
 enum {
 	DT_BTF_INT = 1,
@@ -198,8 +209,19 @@ enum {
 	DT_BTF_FUNC_PROTO = 13,
 	DT_BTF_VAR = 14
 };
-u32 dt_btf_find(struct dt_btf *b, const char *name, int btf_kind); /* 0: none */
+/* 0: none; not in the base. */
+u32 dt_btf_find(struct dt_btf *b, const char *name, int btf_kind);
 struct dt_btf *dt_types_btf(struct dt_types *ts); /* opens it; NULL when there is none */
-struct dt_type *dt_types_from_btf(struct dt_types *ts, u32 btf_id);
+struct dt_type *dt_types_from_btf(struct dt_types *ts, u32 btf_id); /* vmlinux's */
+struct dt_type *dt_types_from(struct dt_types *ts, struct dt_btf *b, u32 id);
+
+/* ---- the types of kernel modules (module.c) ------------------------------------------------------------ */
+/* Opens them; "vmlinux" is the kernel itself.  NULL: there is no such module, or it has none. */
+struct dt_btf *dt_types_module(struct dt_types *ts, const char *name);
+/* All modules with types, by name; the callback's non-zero value ends it and is returned. */
+int dt_types_each_module(struct dt_types *ts,
+			 int (*f)(const char *name, struct dt_btf *b, void *arg), void *arg);
+/* Types that are in no file; btf becomes the registry's.  -1: out of memory. */
+int dt_types_add_module(struct dt_types *ts, const char *name, struct dt_btf *btf);
 
 #endif

@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (dt_types_init(&ts, NULL))
 		return 0;
-	ts.btf = dt_btf_open_mem(data, size);
+	ts.btf = dt_btf_open_mem(data, size, NULL);
 	n = ts.btf ? dt_btf_ntypes(ts.btf) : 0;
 	for (id = 1; id <= n; id++) {
 		look_at(&ts, dt_types_from_btf(&ts, id));

@@ -6,36 +6,41 @@
 
 #include "types/btf.h"
 
-#define NTYPES 64
+#define VOID_POINTER 6
+#define DISK_POINTER 10
 #define STRINGS 2048
 #define WORDS 1024
 
-static struct {
+struct blob {
 	u32 words[WORDS];
 	u32 nwords, ntypes;
 	char strs[STRINGS];
 	u32 nstrs;
-	u8 blob[24 + sizeof(u32) * WORDS + STRINGS];
+	u32 first_type, first_str; /* a module's go on from the kernel's */
+	u8 data[24 + sizeof(u32) * WORDS + STRINGS];
 	size_t size;
-} k;
+};
+
+static struct blob kernel = { .nstrs = 1 }, module;
+static struct blob *k; /* the one being made */
 
 static void put(u32 word)
 {
-	if (k.nwords == WORDS)
+	if (k->nwords == WORDS)
 		abort();
-	k.words[k.nwords++] = word;
+	k->words[k->nwords++] = word;
 }
 
 static u32 str(const char *s)
 {
-	u32 off = k.nstrs;
+	u32 off = k->first_str + k->nstrs;
 
 	if (!*s)
 		return 0;
-	if (off + strlen(s) + 1 > STRINGS)
+	if (k->nstrs + strlen(s) + 1 > STRINGS)
 		abort();
-	strcpy(k.strs + off, s);
-	k.nstrs += (u32)strlen(s) + 1;
+	strcpy(k->strs + k->nstrs, s);
+	k->nstrs += (u32)strlen(s) + 1;
 	return off;
 }
 
@@ -44,7 +49,7 @@ static u32 type(const char *name, u32 kind, u32 vlen, u32 size)
 	put(str(name));
 	put(kind << 24 | vlen);
 	put(size);
-	return ++k.ntypes;
+	return k->first_type + ++k->ntypes;
 }
 
 static u32 integer(const char *name, u32 bytes, u32 encoding)
@@ -107,7 +112,10 @@ static void make_types(void)
 	u32 t_char = integer("char", 1, 1), t_bool = integer("_Bool", 1, 4);
 	u32 t_name = array(t_char, t_int, 16), t_void_p = pointer(0);
 	u32 t_const_char = type("", DT_BTF_CONST, 0, t_char), t_text = pointer(t_const_char);
-	u32 t_disk = k.ntypes + 1, t_disk_p = t_disk + 1, p;
+	u32 t_disk = k->ntypes + 1, t_disk_p = t_disk + 1, p;
+
+	if (t_void_p != VOID_POINTER || t_disk_p != DISK_POINTER)
+		abort();
 
 	type("disk", DT_BTF_STRUCT, 4, 40);
 	member("id", t_int, 0);
@@ -129,20 +137,44 @@ static void make_types(void)
 	type("disk_log", DT_BTF_FUNC, 0, p);
 }
 
-static void make_blob(void)
+static void make_module_types(u32 t_disk_p, u32 t_void_p)
+{
+	u32 t_cache_p = k->first_type + 2, p;
+
+	type("cache", DT_BTF_STRUCT, 2, 16);
+	member("disk", t_disk_p, 0);
+	member("next", t_cache_p, 8);
+	pointer(k->first_type + 1);
+	p = PROTO(0, t_void_p, t_cache_p);
+	tracepoint("btf_trace_cache_hit", p);
+	p = PROTO(t_disk_p, t_cache_p);
+	type("cache_find", DT_BTF_FUNC, 0, p);
+}
+
+static void finish(void)
 {
 	u32 header[6] = { 0x0001eb9f, 24, 0, 0, 0, 0 };
 
-	if (k.size)
+	header[3] = header[4] = k->nwords * (u32)sizeof(u32);
+	header[5] = k->nstrs;
+	memcpy(k->data, header, sizeof(header));
+	memcpy(k->data + 24, k->words, header[3]);
+	memcpy(k->data + 24 + header[3], k->strs, k->nstrs);
+	k->size = 24 + header[3] + k->nstrs;
+}
+
+static void make_blobs(void)
+{
+	if (kernel.size)
 		return;
-	k.nstrs = 1;
+	k = &kernel;
 	make_types();
-	header[3] = header[4] = k.nwords * (u32)sizeof(u32);
-	header[5] = k.nstrs;
-	memcpy(k.blob, header, sizeof(header));
-	memcpy(k.blob + 24, k.words, header[3]);
-	memcpy(k.blob + 24 + header[3], k.strs, k.nstrs);
-	k.size = 24 + header[3] + k.nstrs;
+	finish();
+	k = &module;
+	k->first_type = kernel.ntypes;
+	k->first_str = kernel.nstrs;
+	make_module_types(DISK_POINTER, VOID_POINTER);
+	finish();
 }
 
 static char *tracefs(void *arg, const char *file)
@@ -150,15 +182,18 @@ static char *tracefs(void *arg, const char *file)
 	(void)arg;
 	if (strcmp(file, "available_events") == 0)
 		return strdup("syscalls:sys_enter_disk_start\ndisk:disk_start\nother:disk_startx\n"
-			      "disk:disk_done\n");
+			      "disk:disk_done\ncache:cache_hit\n");
 	return NULL;
 }
 
 int kernel_init(struct dt_types *ts, struct dt_probes *ps)
 {
-	make_blob();
-	ts->btf = dt_btf_open_mem(k.blob, k.size);
+	struct dt_btf *m;
+
+	make_blobs();
 	ps->types = ts;
 	ps->sources = (struct dt_sources){ .tracefs = tracefs };
-	return ts->btf ? 0 : -1;
+	ts->btf = dt_btf_open_mem(kernel.data, kernel.size, NULL);
+	m = ts->btf ? dt_btf_open_mem(module.data, module.size, ts->btf) : NULL;
+	return m ? dt_types_add_module(ts, "cachemod", m) : -1;
 }

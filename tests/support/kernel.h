@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kernel.h - a small kernel that is the same on every machine: type information with a structure, some tracepoints and
- * functions, and the files that providers read.
+ * functions, a module that has some too, and the files that providers read.
  */
 #ifndef KERNEL_H
 #define KERNEL_H

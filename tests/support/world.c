@@ -111,18 +111,21 @@ void world_end(struct world *w)
 
 const struct dt_genopts *world_genopts(struct world *w)
 {
-	w->opts = (struct dt_genopts){ .strsize = DT_MAX(w->env.strsize, 8u),
-				       .stackframes = 20,
-				       .ustackframes = 20,
-				       .jstackframes = 20,
-				       .jstackstrsize = 512,
-				       .dynvarsize = 1 << 20,
-				       .aggsize = 4 << 20,
-				       .temporal = true,
-				       .nspec = 4,
-				       .ncpus = 2,
-				       .has_task_btf = true,
-				       .has_loop = true,
-				       .cookies = 1u << DT_AT_RAW_TP };
+	w->opts = (struct dt_genopts){
+		.strsize = DT_MAX(w->env.strsize, 8u),
+		.stackframes = 20,
+		.ustackframes = 20,
+		.jstackframes = 20,
+		.jstackstrsize = 512,
+		.dynvarsize = 1 << 20,
+		.aggsize = 4 << 20,
+		.temporal = true,
+		.nspec = 4,
+		.ncpus = 2,
+		.has_task_btf = true,
+		.has_loop = true,
+		.typed = 1u << DT_AT_TP_BTF | 1u << DT_AT_FENTRY | 1u << DT_AT_FEXIT,
+		.cookies = 1u << DT_AT_RAW_TP | 1u << DT_AT_KPROBE | 1u << DT_AT_KRETPROBE
+	};
 	return &w->opts;
 }

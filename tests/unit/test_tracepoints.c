@@ -78,33 +78,58 @@ static void t_bare(void)
 	CHECK_STR(args.type[1], "const char *");
 }
 
+/* A module's: its types are its own, and the kernel's below. */
+static void t_module(void)
+{
+	struct hits h = match("sdt:cache::cache_hit");
+	struct dt_probe_args args;
+	const struct dt_member *m;
+	struct dt_type *cache;
+	u64 bits;
+
+	if (!CHECK_INT(h.n, 1) || !CHECK_INT(dt_probe_args(&w.probes, h.v[0], &args), 0))
+		return;
+	CHECK_STR(args.type[0], "struct cache *");
+	cache = dt_type_resolve(args.known[0]->ref);
+	CHECK(cache && cache->kind == DT_STRUCT && cache->size == 16);
+	m = dt_type_member(cache, "disk", &bits);
+	CHECK(m && dt_type_member(dt_type_resolve(m->type->ref), "flags", &bits) != NULL);
+	m = dt_type_member(cache, "next", &bits);
+	CHECK(m && dt_type_resolve(m->type->ref) == cache);
+	CHECK(dt_types_module(&w.types, "vmlinux") == w.types.btf);
+	CHECK(dt_types_module(&w.types, "cachemod") != NULL);
+	CHECK(dt_types_module(&w.types, "nomod") == NULL && dt_types_module(&w.types, "../x") == NULL);
+}
+
 /* One at a time or all at once: the same probes, each once, grouped as the events are. */
 static void t_all(void)
 {
 	struct hits h = match("sdt:::");
 
-	CHECK_INT(h.n, 3);
+	CHECK_INT(h.n, 4);
 	CHECK_INT(match("sdt:disk::").n, 2);
 	CHECK_INT(match("sdt:d*::*_done").n, 1);
-	CHECK_INT(match("rawtp:::").n, 3);
-	CHECK_INT(match("sdt:::*").n, 3);
+	CHECK_INT(match("rawtp:::").n, 4);
+	CHECK_INT(match("sdt:::*").n, 4);
 }
 
 static void t_order(void)
 {
 	struct hits h = match("sdt:::*");
 
-	if (!CHECK_INT(h.n, 3))
+	if (!CHECK_INT(h.n, 4))
 		return;
 	CHECK_STR(h.v[0]->name, "disk_start");
 	CHECK_STR(h.v[1]->name, "disk_done");
-	CHECK_STR(h.v[2]->name, "bare_tp");
+	CHECK_STR(h.v[2]->name, "cache_hit");
+	CHECK_STR(h.v[3]->name, "bare_tp");
 }
 
 static void t_no_sources(void)
 {
 	w.probes.sources = (struct dt_sources){ 0 };
 	CHECK_INT(match("sdt:vmlinux::disk_start").n, 1);
+	CHECK_INT(match("sdt:cachemod::cache_hit").n, 1);
 	CHECK_INT(match("sdt:vmlinux::").n, 3);
 	w.probes.types = NULL;
 	CHECK_INT(match("sdt:::disk_done").n, 0);
@@ -127,6 +152,7 @@ int main(void)
 {
 	with_world(t_one);
 	with_world(t_bare);
+	with_world(t_module);
 	with_world(t_all);
 	with_world(t_order);
 	with_world(t_no_sources);

@@ -280,7 +280,7 @@ static struct dt_btf *make(struct maker *m)
 	memcpy(m->blob + 24, m->types, hdr[3]);
 	memcpy(m->blob + 24 + hdr[3], m->strs, m->nstrs);
 	m->len = 24 + hdr[3] + m->nstrs;
-	return dt_btf_open_mem(m->blob, m->len);
+	return dt_btf_open_mem(m->blob, m->len, NULL);
 }
 
 static void t_made(void)
@@ -438,17 +438,17 @@ static void t_headers(void)
 		if (!copy)
 			return;
 		memcpy(copy, m.blob, n);
-		b = dt_btf_open_mem(copy, n);
+		b = dt_btf_open_mem(copy, n, NULL);
 		CHECK(b == NULL);
 		dt_btf_close(b);
 		free(copy);
 	}
 	for (i = 4; i < 24; i += 4) {
 		memset(m.blob + i, 0xff, 4);
-		CHECK(dt_btf_open_mem(m.blob, m.len) == NULL);
+		CHECK(dt_btf_open_mem(m.blob, m.len, NULL) == NULL);
 	}
-	CHECK(dt_btf_open("/nonexistent") == NULL);
-	CHECK(dt_btf_open("/dev/null") == NULL);
+	CHECK(dt_btf_open("/nonexistent", NULL) == NULL);
+	CHECK(dt_btf_open("/dev/null", NULL) == NULL);
 }
 
 /* ---- the running kernel's -------------------------------------------------------------------- */
