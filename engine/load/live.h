@@ -34,7 +34,7 @@ struct dt_bpf_prog {
 	const char *name;
 	const struct bpf_insn *insns;
 	u32 ninsns;
-	int btf_fd;            /* with func_info: where its types are */
+	int btf_fd; /* with func_info: where its types are */
 	const struct bpf_func_info *func_info;
 	u32 nfunc_info;
 	u32 attach_type, attach_btf_id; /* programs made for one function or tracepoint */

@@ -28,9 +28,9 @@ struct dt_btf_proto;
 enum dt_attach_kind {
 	DT_AT_BEGIN, /* run once by the consumer's thread (test run of a raw_tp program) */
 	DT_AT_END,
-	DT_AT_ERROR,     /* never attached: called inside other programs when a clause faults */
-	DT_AT_RAW_TP,    /* raw tracepoint `target` */
-	DT_AT_TIMER,     /* perf cpu-clock event, `period_ns`, on all CPUs or one */
+	DT_AT_ERROR,  /* never attached: called inside other programs when a clause faults */
+	DT_AT_RAW_TP, /* raw tracepoint `target` */
+	DT_AT_TIMER,  /* perf cpu-clock event, `period_ns`, on all CPUs or one */
 	DT_AT_UPROBE, /* places in files with code: struct dt_uprobe of each probe; `on_return`: of functions */
 	DT_AT_KPROBE,    /* entry of the kernel's function `target` */
 	DT_AT_KRETPROBE, /* its return */

@@ -78,8 +78,7 @@ static struct dt_attach *attach_of(struct dt_probes *ps, const struct dt_provide
 		if (ps->list.v[i]->prov == self && same_event(ps->list.v[i]->derived, row))
 			return ps->list.v[i]->at;
 	if (!dt_tracepoint_model(ps, row->target, &model))
-		return dt_fail_null(ps->err, EDT_NOPROBE, "there is no tracepoint '%s'",
-				    row->target);
+		return dt_fail_null(ps->err, EDT_NOPROBE, "there is no tracepoint '%s'", row->target);
 	model.kind = row->kind;
 	model.abi = row->kind == DT_AT_TP_BTF ? DT_ABI_TP_BTF : DT_ABI_RAW_TP;
 	model.several = true;
