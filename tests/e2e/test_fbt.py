@@ -138,5 +138,5 @@ def test_module(functions, trace):
 )
 def test_untraceable_function(functions, new_trace):
     """Of a function that the kernel keeps to itself it says so, by name."""
-    with pytest.raises(dtrace.DTraceError, match="do_int3|does not match"):
+    with pytest.raises(dtrace.DTraceError, match=r"do_int3|does not match"):
         new_trace().go("rawfbt::do_int3:entry { trace(1); }")
