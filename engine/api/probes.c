@@ -82,8 +82,8 @@ int dtrace_probe_info(dtrace_hdl_t *h, const dtrace_probedesc_t *pd, dtrace_prob
 	if (dt_probe_args(&h->probes, o.p, &h->infoargs) < 0)
 		h->infoargs.argc = 0; /* not known is no error: there are argN */
 	*info = (dtrace_probeinfo_t){
-		.dtp_attr = o.p->prov->attr,
-		.dtp_arga = o.p->prov->attr,
+		.dtp_attr = dt_probe_attr(o.p),
+		.dtp_arga = dt_probe_args_attr(o.p),
 		.dtp_argv = h->infoargs.type,
 		.dtp_argc = h->infoargs.argc,
 	};

@@ -28,42 +28,54 @@ static vreg sys_enter_key(struct gen *g)
 	return e_ld(g, (struct mem){ g->ctx, 8 }, 8);
 }
 
-/* The arguments are in the user registers saved on the kernel stack. */
-static vreg sys_enter_regs(struct gen *g)
+static bool reads_directly(const struct gen *g)
 {
-	if (g->opts->has_task_btf && !g->opts->no_direct)
-		return e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
-	return e_ld(g, (struct mem){ g->ctx, 0 }, 8);
+	return g->opts->has_task_btf && !g->opts->no_direct;
 }
 
-static vreg sys_enter_arg(struct gen *g, u32 n)
+/* The user registers saved on the kernel stack: once for each program. */
+static vreg saved_regs(struct gen *g)
 {
-	if (n >= DT_NELEM(dt_arch_syscall_arg) || !g->regs)
-		return e_movi(g, 0);
-	struct mem m = { g->regs, dt_arch_syscall_arg[n] };
+	if (!g->user_regs && reads_directly(g))
+		g->user_regs = e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
+	else if (!g->user_regs)
+		g->user_regs = e_ld(g, (struct mem){ g->ctx, 0 }, 8);
+	return g->user_regs;
+}
 
-	if (g->opts->has_task_btf && !g->opts->no_direct)
+static vreg saved_reg(struct gen *g, u32 off)
+{
+	struct mem m = { saved_regs(g), off };
+	s32 slot;
+
+	if (reads_directly(g))
 		return e_ld(g, m, 8);
-	s32 slot = ir_slot(g->f, 8);
-
+	slot = ir_slot(g->f, 8);
 	e_call(g, BPF_FUNC_probe_read_kernel, a_fp(slot), a_imm(8), a_mem(m));
 	return e_ld(g, mem_fp(slot), 8);
 }
 
+/* The arguments are among them. */
+static vreg sys_enter_arg(struct gen *g, u32 n)
+{
+	if (n >= DT_NELEM(dt_arch_syscall_arg))
+		return e_movi(g, 0);
+	return saved_reg(g, dt_arch_syscall_arg[n]);
+}
+
 static vreg sys_exit_key(struct gen *g)
 {
-	struct mem slot = mem_fp(ir_slot(g->f, 8));
+	return saved_reg(g, DT_ARCH_SYSCALL_NR);
+}
 
-	if (g->opts->has_task_btf && !g->opts->no_direct) {
-		vreg regs = e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
+/* 32-bit programs make system calls by numbers of their own. */
+static void leave_if_compat(struct gen *g)
+{
+	u32 native = ir_label(g->f);
 
-		return e_ld(g, (struct mem){ regs, DT_ARCH_SYSCALL_NR }, 8);
-	}
-	vreg regs = e_ld(g, (struct mem){ g->ctx, 0 }, 8);
-
-	e_call(g, BPF_FUNC_probe_read_kernel, a_mem(slot), a_imm(8),
-	       a_mem((struct mem){ regs, DT_ARCH_SYSCALL_NR }));
-	return e_ld(g, slot, 8);
+	e_jcci(g, BPF_JEQ, saved_reg(g, DT_ARCH_CS), DT_ARCH_CS_NATIVE, native);
+	e_ret(g, 0);
+	e_label(g, native);
 }
 
 static vreg sys_exit_arg(struct gen *g, u32 n)
@@ -114,13 +126,32 @@ static vreg fexit_arg(struct gen *g, u32 n)
 
 /* ---- timers ---------------------------------------------------------------------------------------------- */
 
+/* The event counts nanoseconds of its CPU and is due at every multiple of the period: what is above is lateness. */
+static vreg lateness(struct gen *g)
+{
+	struct mem value = mem_fp(ir_slot(g->f, sizeof(struct bpf_perf_event_value)));
+	vreg d = e_movi(g, 0);
+	u32 skip = ir_label(g->f);
+	vreg rc = e_call(g, BPF_FUNC_perf_prog_read_value, a_reg(g->ctx), a_mem(value),
+			 a_imm(sizeof(struct bpf_perf_event_value)));
+
+	e_jcci(g, BPF_JNE, rc, 0, skip);
+	vreg count = e_ld(g, value, 8);
+
+	e_set(g, d, e_alu(g, IR_MOD, count, e_movi(g, (s64)g->set->at->period_ns)));
+	e_label(g, skip);
+	return d;
+}
+
 /* arg0: the interrupted pc when it was in the kernel, arg1: when it was in user mode. */
 static vreg profile_arg(struct gen *g, u32 n)
 {
+	if (n == 2)
+		return lateness(g);
 	vreg d = e_movi(g, 0);
 	u32 skip = ir_label(g->f);
 
-	if (n > 1)
+	if (n > 2)
 		return d;
 	vreg user =
 		e_alui(g, IR_AND, e_ld(g, (struct mem){ g->ctx, DT_ARCH_CS }, 8), DT_ARCH_CS_USER);
@@ -186,11 +217,12 @@ static const struct abi abis[] = {
 	[DT_ABI_SYS_ENTER] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
 			       .machinery = 2,
 			       .key = sys_enter_key,
-			       .begin_args = sys_enter_regs,
+			       .check = leave_if_compat,
 			       .arg = sys_enter_arg },
 	[DT_ABI_SYS_EXIT] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
 			      .machinery = 2,
 			      .key = sys_exit_key,
+			      .check = leave_if_compat,
 			      .arg = sys_exit_arg },
 	[DT_ABI_RAW_TP] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
 			    .machinery = 2,

@@ -15,7 +15,8 @@ static const unsigned char dt_arch_func_arg[6] = { 112, 104, 96, 88, 72, 64 };
 #define DT_ARCH_IP 128
 #define DT_ARCH_CS 136
 #define DT_ARCH_SP 152
-#define DT_ARCH_CS_USER 3 /* privilege level bits of cs: nonzero in user mode */
+#define DT_ARCH_CS_NATIVE 0x33 /* of user code, unless it is 32-bit code */
+#define DT_ARCH_CS_USER 3      /* privilege level bits of cs: nonzero in user mode */
 
 #else
 #error "this processor has no row in engine/codegen/arch.h"

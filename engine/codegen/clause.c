@@ -164,7 +164,7 @@ static void begin_clause(struct gen *g, const struct at_clause *ac)
 	g->clause = ac->clause;
 	g->epid = g_epid_of(g, ac->clause, NULL)->epid;
 	g->action = 0;
-	g->ts = g->selfp = g->regs = 0;
+	g->ts = g->selfp = 0;
 	g->may_fault = false;
 	g->clause_may_exit = stmts_exit(ac->clause->stmts);
 	g->seg = NULL;
@@ -224,7 +224,7 @@ void g_make_error_func(struct gen *g)
 	g->ctx = ir_reg(g->f);
 	g->errinfo = ir_reg(g->f);
 	g->st = ir_reg(g->f);
-	g->key = 0;
+	g->key = g->user_regs = 0;
 	entry = ir_emit(g->prog, g->f, IR_ENTRY);
 	entry->nargs = 3;
 	entry->args = dt_arena_alloc(g->arena, 3 * sizeof(*entry->args));

@@ -512,12 +512,14 @@ static void make_main(struct gen *g)
 	entry->nargs = 1;
 	entry->args = dt_arena_new(g->arena, struct ir_arg);
 	entry->args[0] = a_reg(g->ctx);
-	g->errinfo = g->key = 0;
+	g->errinfo = g->key = g->user_regs = 0;
 	g->info_slot = 0;
 	if (!pseudo)
 		check_active(g);
 	if (g->set->nkeys > 1)
 		dispatch(g);
+	if (g_abi(g)->check)
+		g_abi(g)->check(g);
 	g->cpu_slot = ir_slot(g->f, 8);
 	cpu_from = g->f->n;
 	e_st(g, mem_fp(g->cpu_slot), 4, e_call0(g, BPF_FUNC_get_smp_processor_id));

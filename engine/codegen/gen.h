@@ -101,6 +101,7 @@ struct gen {
 	struct ir_func *f;
 	const struct at_set *set;
 	vreg ctx, st, key, errinfo;
+	vreg user_regs; /* abi.c: where they are, once found */
 	vreg ring_once; /* 0: each clause finds the ring */
 	s32 cpu_slot;
 	struct ir_func *error_func; /* NULL: not made yet */
@@ -115,9 +116,9 @@ struct gen {
 	u32 end_label, fault_label;
 	s32 info_slot;
 	bool may_fault, clause_may_exit;
-	bool loops;           /* the statement goes through strings */
-	bool writing;         /* g_addr(): for a store, which elements are made for */
-	vreg ts, selfp, regs; /* cached for the clause; 0: not made */
+	bool loops;     /* the statement goes through strings */
+	bool writing;   /* g_addr(): for a store, which elements are made for */
+	vreg ts, selfp; /* cached for the clause; 0: not made */
 	struct segment *seg;
 	vreg ring, rec, recsize; /* claimed record (0: none) and its size, for a fault */
 	vreg spec;         /* 0, or the speculation buffer (or NULL) that the clause writes to */
@@ -197,7 +198,7 @@ struct abi {
 	bool typed;    /* the verifier knows what arguments point to */
 	u32 machinery; /* kernel frames of the tracing itself, above the function that fired */
 	vreg (*key)(struct gen *g);        /* attach points with several probes: which one */
-	vreg (*begin_args)(struct gen *g); /* NULL, or what arg() finds in g->regs, once per clause */
+	void (*check)(struct gen *g);      /* NULL, or leaves when the event is not what it seems */
 	vreg (*arg)(struct gen *g, u32 n); /* argN; 0 past those there are */
 };
 const struct abi *g_abi(const struct gen *g);

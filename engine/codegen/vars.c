@@ -175,11 +175,6 @@ static bool is_timestamp(const struct dt_node *n)
 	       (n->builtin->id == DT_B_TIMESTAMP || n->builtin->id == DT_B_WALLTIMESTAMP);
 }
 
-static bool is_raw_arg(const struct dt_node *n)
-{
-	return n->op == N_ARG || (n->op == N_BUILTIN && n->builtin->id == DT_B_ARG);
-}
-
 static vreg self_get(struct gen *g, bool create)
 {
 	vreg task = g_thread_btf(g);
@@ -224,8 +219,6 @@ void g_clause_vars(struct gen *g, bool pred)
 			 g_commits(g->clause->stmts)))))
 		g->ts = e_call0(g, BPF_FUNC_ktime_get_ns);
 	make_self(g, pred);
-	if (!g->regs && !g->errinfo && g_abi(g)->begin_args && uses(g, pred, is_raw_arg))
-		g->regs = g_abi(g)->begin_args(g);
 }
 
 /* ---- addresses ---------------------------------------------------------------------------------------- */

@@ -404,8 +404,8 @@ int dt_btf_args(struct dt_probes *ps, struct dt_btf *b, const struct dt_btf_prot
 
 	for (i = skip; i < n && out->argc < DT_MAXARGS; i++) {
 		struct dt_type *t = dt_types_from(ps->types, b, proto->param[i]);
-		const char *text =
-			dt_btf_text(b, proto->param[i], &ps->arena, &out->userland[out->argc]);
+		const char *text = dt_btf_text(b, proto->param[i], &ps->types->arena,
+					       &out->userland[out->argc]);
 
 		if (!text)
 			return no_memory(ps);
@@ -417,9 +417,38 @@ int dt_btf_args(struct dt_probes *ps, struct dt_btf *b, const struct dt_btf_prot
 	return 0;
 }
 
+static dtrace_attribute_t attr_min(dtrace_attribute_t a, dtrace_attribute_t b)
+{
+	a.dtat_name = DT_MIN(a.dtat_name, b.dtat_name);
+	a.dtat_data = DT_MIN(a.dtat_data, b.dtat_data);
+	a.dtat_class = DT_MIN(a.dtat_class, b.dtat_class);
+	return a;
+}
+
+dtrace_attribute_t dt_probe_attr(const struct dt_probe *p)
+{
+	const struct dt_stability *s = p->prov->stability;
+	dtrace_attribute_t a = p->prov->attr;
+
+	if (!s)
+		return a;
+	a = attr_min(a, s->name);
+	if (*p->mod)
+		a = attr_min(a, s->mod);
+	return *p->func ? attr_min(a, s->func) : a;
+}
+
+dtrace_attribute_t dt_probe_args_attr(const struct dt_probe *p)
+{
+	return p->prov->stability ? p->prov->stability->args : p->prov->attr;
+}
+
 static void copy_field(char *to, size_t size, const char *from)
 {
-	snprintf(to, size, "%s", from);
+	size_t n = strnlen(from, size - 1);
+
+	memcpy(to, from, n);
+	to[n] = '\0';
 }
 
 void dt_probe_desc(const struct dt_probe *p, dtrace_probedesc_t *out)

@@ -153,10 +153,18 @@ struct dt_probe_args {
 	const char *native[DT_MAXARGS]; /* not NULL: C type of that raw argument, which is translated to `type` */
 };
 
+/* How stable the parts of a provider's probes are; DT_ATTR(EVOLVING, EVOLVING, COMMON). */
+#define DT_ATTR(name, data, class) \
+	{ DTRACE_STABILITY_##name, DTRACE_STABILITY_##data, DTRACE_CLASS_##class }
+struct dt_stability {
+	dtrace_attribute_t mod, func, name, args;
+};
+
 struct dt_provider {
 	const char *name;
-	dtrace_attribute_t attr; /* stability shown by -lv */
-	bool numbered;           /* it has probes with ids below DT_ID_OTHER */
+	dtrace_attribute_t attr;              /* stability shown by -lv: of the provider */
+	const struct dt_stability *stability; /* NULL: all as attr */
+	bool numbered;                        /* it has probes with ids below DT_ID_OTHER */
 	/* Create the probes that the description may match (all of the provider's when its fields are "") and
 	 * that are not there yet.  Called for every description whose provider glob may match this provider.
 	 * 0 or -1 + dt_fail. */
@@ -296,6 +304,8 @@ int dt_probes_late(struct dt_probes *ps, const struct dt_pdesc *d,
 		   int (*cb)(struct dt_attach *at, void *arg), void *arg);
 struct dt_probe *dt_probes_byid(struct dt_probes *ps, u32 id);
 int dt_probe_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out);
+dtrace_attribute_t dt_probe_attr(const struct dt_probe *p); /* of its least stable part that has a name */
+dtrace_attribute_t dt_probe_args_attr(const struct dt_probe *p);
 void dt_probe_desc(const struct dt_probe *p, dtrace_probedesc_t *out);
 
 /* The only attach point of that ABI, made at the first question. */

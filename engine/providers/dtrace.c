@@ -50,9 +50,17 @@ static int args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_
 	return 0;
 }
 
+static const struct dt_stability stability = {
+	.mod = DT_ATTR(PRIVATE, PRIVATE, UNKNOWN),
+	.func = DT_ATTR(PRIVATE, PRIVATE, UNKNOWN),
+	.name = DT_ATTR(STABLE, STABLE, COMMON),
+	.args = DT_ATTR(STABLE, STABLE, COMMON),
+};
+
 const struct dt_provider dt_provider_dtrace = {
 	.name = "dtrace",
-	.attr = { DTRACE_STABILITY_STABLE, DTRACE_STABILITY_STABLE, DTRACE_CLASS_COMMON },
+	.attr = DT_ATTR(STABLE, STABLE, COMMON),
+	.stability = &stability,
 	.numbered = true,
 	.provide = provide,
 	.args = args,

@@ -30,8 +30,8 @@ struct kfunc {
 	const char *name, *module;
 	struct dt_btf *btf; /* NULL: not described */
 	u32 id;
-	u8 made; /* 1 << side, and << NSIDES more of rawfbt */
-	bool traceable, twice;
+	u8 made;               /* 1 << side, and << NSIDES more of rawfbt */
+	bool traceable, twice; /* as tracefs says; twice: it has namesakes */
 	struct kfunc *chain;
 };
 
@@ -188,7 +188,19 @@ static int find_in(const char *module, struct dt_btf *b, void *arg)
 
 /* ---- what can be traced -------------------------------------------------------------------------------- */
 
-/* "function" or "function [module]": of several functions that a module has of one name nobody can tell which. */
+/* Which of several functions of one name is meant, links by name cannot say. */
+static void note_namesakes(struct dt_kfuncs *t, struct kfunc *f)
+{
+	struct kfunc *other;
+
+	f->twice |= f->traceable;
+	f->traceable = true;
+	for (other = t->index[slot_of(t, f->name, strlen(f->name))]; other; other = other->chain)
+		if (other != f && other->traceable && strcmp(other->name, f->name) == 0)
+			f->twice = other->twice = true;
+}
+
+/* "function" or "function [module]" */
 static int add_traceable(struct dt_probes *ps, const char *line, const char *end, const char **module)
 {
 	const char *blank = memchr(line, ' ', (size_t)(end - line)), *open = blank ? blank + 1 : NULL;
@@ -215,8 +227,7 @@ static int add_traceable(struct dt_probes *ps, const char *line, const char *end
 	}
 	if (!f)
 		return no_memory(ps);
-	f->twice = f->traceable;
-	f->traceable = true;
+	note_namesakes(ps->kfuncs, f);
 	return 0;
 }
 
@@ -292,7 +303,8 @@ static int make_sides(struct dt_probes *ps, const struct dt_provider *self, stru
 	return 0;
 }
 
-/* Only functions whose names are meant for fbt are looked for in modules: that opens the types of all of them. */
+/* Only functions whose names are meant for fbt are looked for in modules: that opens the types of all of them.  1: there
+ * is none. */
 static int provide_one(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d,
 		       const struct dt_field *mod, const struct dt_field *name)
 {
@@ -309,7 +321,7 @@ static int provide_one(struct dt_probes *ps, const struct dt_provider *self, con
 	for (i = 0; i < s.n; i++)
 		if (make_sides(ps, self, s.found[i], name))
 			return -1;
-	return 0;
+	return s.n == 0;
 }
 
 static bool is_wanted(const struct dt_kfuncs *t, const struct kfunc *f, bool raw)
@@ -356,9 +368,9 @@ static int provide(struct dt_probes *ps, const struct dt_provider *self, const s
 		return provide_many(ps, self, &mod, &func, &name);
 	rv = provide_one(ps, self, d, &mod, &name);
 	/* functions without a description are in the list of tracefs only */
-	if (!rv && is_raw(self) && strcmp(d->prov, self->name) == 0)
-		rv = provide_many(ps, self, &mod, &func, &name);
-	return rv;
+	if (rv > 0 && is_raw(self) && strcmp(d->prov, self->name) == 0)
+		return provide_many(ps, self, &mod, &func, &name);
+	return rv < 0 ? -1 : 0;
 }
 
 bool dt_kfunc_model(struct dt_probes *ps, const char *module, const char *name, bool at_return,
@@ -397,16 +409,25 @@ static int args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_
 	return dt_btf_args(ps, f->btf, &proto, 0, out);
 }
 
+static const struct dt_stability stability = {
+	.mod = DT_ATTR(PRIVATE, PRIVATE, UNKNOWN),
+	.func = DT_ATTR(PRIVATE, PRIVATE, UNKNOWN),
+	.name = DT_ATTR(EVOLVING, EVOLVING, ISA),
+	.args = DT_ATTR(PRIVATE, PRIVATE, ISA),
+};
+
 const struct dt_provider dt_provider_fbt = {
 	.name = "fbt",
-	.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_ISA },
+	.attr = DT_ATTR(EVOLVING, EVOLVING, ISA),
+	.stability = &stability,
 	.provide = provide,
 	.args = args,
 };
 
 const struct dt_provider dt_provider_rawfbt = {
 	.name = "rawfbt",
-	.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_ISA },
+	.attr = DT_ATTR(EVOLVING, EVOLVING, ISA),
+	.stability = &stability,
 	.provide = provide,
 	.args = args,
 };

@@ -89,9 +89,17 @@ static int args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_
 	return 0;
 }
 
+static const struct dt_stability stability = {
+	.mod = DT_ATTR(UNSTABLE, UNSTABLE, UNKNOWN),
+	.func = DT_ATTR(PRIVATE, PRIVATE, UNKNOWN),
+	.name = DT_ATTR(EVOLVING, EVOLVING, COMMON),
+	.args = DT_ATTR(EVOLVING, EVOLVING, COMMON),
+};
+
 const struct dt_provider dt_provider_profile = {
 	.name = "profile",
-	.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_COMMON },
+	.attr = DT_ATTR(EVOLVING, EVOLVING, COMMON),
+	.stability = &stability,
 	.numbered = true,
 	.provide = provide,
 	.args = args,

@@ -112,9 +112,17 @@ static int args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_
 	return 0;
 }
 
+static const struct dt_stability stability = {
+	.mod = DT_ATTR(PRIVATE, PRIVATE, UNKNOWN),
+	.func = DT_ATTR(UNSTABLE, UNSTABLE, ISA),
+	.name = DT_ATTR(EVOLVING, EVOLVING, COMMON),
+	.args = DT_ATTR(PRIVATE, PRIVATE, ISA),
+};
+
 const struct dt_provider dt_provider_syscall = {
 	.name = "syscall",
-	.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_COMMON },
+	.attr = DT_ATTR(EVOLVING, EVOLVING, COMMON),
+	.stability = &stability,
 	.numbered = true,
 	.provide = provide,
 	.args = args,

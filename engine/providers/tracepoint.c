@@ -326,16 +326,25 @@ static int args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_
 	return dt_btf_args(ps, tp->btf, &tp->proto, 1, out);
 }
 
+static const struct dt_stability stability = {
+	.mod = DT_ATTR(PRIVATE, PRIVATE, UNKNOWN),
+	.func = DT_ATTR(PRIVATE, PRIVATE, UNKNOWN),
+	.name = DT_ATTR(PRIVATE, PRIVATE, ISA),
+	.args = DT_ATTR(PRIVATE, PRIVATE, ISA),
+};
+
 const struct dt_provider dt_provider_sdt = {
 	.name = "sdt",
-	.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_ISA },
+	.attr = DT_ATTR(EVOLVING, EVOLVING, ISA),
+	.stability = &stability,
 	.provide = provide,
 	.args = args,
 };
 
 const struct dt_provider dt_provider_rawtp = {
 	.name = "rawtp",
-	.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_ISA },
+	.attr = DT_ATTR(EVOLVING, EVOLVING, ISA),
+	.stability = &stability,
 	.provide = provide,
 	.args = args,
 };

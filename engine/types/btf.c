@@ -51,6 +51,7 @@ struct dt_btf {
 	struct name_index index[DT_BTF_NKINDS];
 	struct name_index enumerators;
 	struct dt_type **slots;
+	struct dt_btf_text *texts;
 	void *mapped, *owned; /* the blob, when it is ours */
 	size_t mapped_len;
 };
@@ -355,6 +356,17 @@ struct dt_type **dt_btf_slot(struct dt_btf *b, u32 id)
 	return b->slots ? &b->slots[id - 1 - b->first] : NULL;
 }
 
+struct dt_btf_text *dt_btf_text_slot(struct dt_btf *b, u32 id)
+{
+	if (b->base && id <= b->first)
+		return dt_btf_text_slot(b->base, id);
+	if (!have(b, id))
+		return NULL;
+	if (!b->texts)
+		b->texts = calloc(b->max_types, sizeof(*b->texts));
+	return b->texts ? &b->texts[id - 1 - b->first] : NULL;
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 /* The sections, after the header said where they are: inside the blob, strings ending in NUL. */
@@ -475,6 +487,7 @@ void dt_btf_close(struct dt_btf *b)
 	index_fini(&b->enumerators);
 	free(b->off);
 	free(b->slots);
+	free(b->texts);
 	if (b->mapped)
 		munmap(b->mapped, b->mapped_len);
 	free(b->owned);

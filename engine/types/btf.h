@@ -61,8 +61,15 @@ struct dt_btf_proto {
 };
 bool dt_btf_proto(struct dt_btf *b, u32 id, struct dt_btf_proto *out);
 /* A type as C text, which dt_types_lookup() understands; *user: a pointer that is marked as one into a process.
- * NULL: out of memory. */
+ * NULL: out of memory.  The text is kept: the arena has to live as long as b is used. */
 const char *dt_btf_text(struct dt_btf *b, u32 id, struct dt_arena *a, bool *user);
+
+/* A slot per id for texts; NULL when out of memory or id is none. */
+struct dt_btf_text {
+	const char *text;
+	bool user;
+};
+struct dt_btf_text *dt_btf_text_slot(struct dt_btf *b, u32 id);
 
 /* A slot per id for whoever converts types; NULL when out of memory or id is none. */
 struct dt_type **dt_btf_slot(struct dt_btf *b, u32 id);

@@ -60,7 +60,7 @@ static const char *word_of(int kind, const struct dt_btf_view *v)
 }
 
 /* Pointers to what has no name are shown as pointers to void, and other things without a name as numbers. */
-const char *dt_btf_text(struct dt_btf *b, u32 id, struct dt_arena *a, bool *user)
+static const char *make_text(struct dt_btf *b, u32 id, struct dt_arena *a, bool *user)
 {
 	static const char stars[DEEP + 1] = "****************";
 	bool is_const = false, is_user = false;
@@ -86,4 +86,17 @@ const char *dt_btf_text(struct dt_btf *b, u32 id, struct dt_arena *a, bool *user
 		return "uint64_t";
 	return dt_arena_printf(a, "%s%s%s%s%.*s", is_const && ptrs ? "const " : "", word, v.name,
 			       ptrs ? " " : "", ptrs, stars);
+}
+
+/* Many functions have arguments of few types. */
+const char *dt_btf_text(struct dt_btf *b, u32 id, struct dt_arena *a, bool *user)
+{
+	struct dt_btf_text *known = dt_btf_text_slot(b, id);
+
+	if (!known)
+		return make_text(b, id, a, user);
+	if (!known->text)
+		known->text = make_text(b, id, a, &known->user);
+	*user = known->user;
+	return known->text;
 }

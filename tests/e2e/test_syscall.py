@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
+
+from conftest import clean_env
 
 pytestmark = pytest.mark.kernel
 
@@ -212,3 +216,48 @@ def test_exit_ends_it(watch, trace, workload):
     assert data["late"] == 0
     assert t.data[-1] == "end"
     assert t.consumer.exit_status == 3
+
+
+COMPAT = """
+void _start(void)
+{
+	int i, rv;
+
+	for (i = 0; i < 50; i++) /* getpid(), whose number is that of writev() in 64-bit programs */
+		__asm__ volatile("int $0x80" : "=a"(rv) : "a"(20) : "memory");
+	__asm__ volatile("int $0x80" : "=a"(rv) : "a"(1), "b"(0) : "memory");
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def compat_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    binary = tmp_path_factory.mktemp("compat") / "compat32"
+    source = binary.with_suffix(".c")
+    source.write_text(COMPAT)
+    flags = ["-m32", "-O1", "-nostdlib", "-static", "-fno-pic", "-fno-stack-protector"]
+    made = subprocess.run(
+        ["gcc", *flags, "-o", binary, source], env=clean_env(), capture_output=True
+    )
+    if made.returncode:
+        pytest.skip("the compiler makes no 32-bit programs")
+    try:
+        subprocess.run([binary], check=True)
+    except OSError:
+        pytest.skip("the kernel runs no 32-bit programs")
+    return binary
+
+
+def test_32_bit_calls_are_not_mistaken(trace, compat_binary):
+    """Their numbers mean other calls."""
+    t = trace(
+        'syscall:::entry /execname == "compat32"/ { @in[probefunc] = count(); }'
+        'syscall:::return /execname == "compat32"/ { @out[probefunc] = count(); }'
+        "syscall::writev:entry /progenyof($1) && pid != $1/ { @one = count(); }"
+        "syscall::execve:entry /progenyof($1)/ { @exec = count(); }",
+        os.getpid(),
+    )
+    subprocess.run([compat_binary], check=True)
+    rows = t.finish().aggregations()
+    assert [rows.get(i, {}) for i in (1, 2, 3)] == [{}, {}, {}]
+    assert rows[4][()] == 1

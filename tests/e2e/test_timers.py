@@ -88,3 +88,17 @@ def test_rates_beyond_reason_are_refused(new_trace):
     for rate in ("tick-0ms", "tick-x", "profile-10ns"):
         with pytest.raises(dtrace.DTraceError):
             new_trace().go(rate + " { trace(1); }")
+
+
+def test_lateness(trace):
+    """arg2: nanoseconds since the timer was due, less than its period."""
+    t = trace(
+        "profile-499hz { @least = min(arg2); @most = max(arg2); @n = count(); }"
+        "profile-499hz /arg2/ { @late = count(); }"
+        "tick-10ms { @tick = max(arg2); }"
+        "tick-500ms { exit(0); }"
+    ).to_exit()
+    rows = t.aggregations()
+    assert 0 <= rows[1][()] <= rows[2][()] < 1_000_000_000 // 499
+    assert rows[4][()] > rows[3][()] / 2
+    assert 0 < rows[5][()] < 10_000_000

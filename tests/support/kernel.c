@@ -183,6 +183,8 @@ static char *tracefs(void *arg, const char *file)
 	if (strcmp(file, "available_events") == 0)
 		return strdup("syscalls:sys_enter_disk_start\ndisk:disk_start\nother:disk_startx\n"
 			      "disk:disk_done\ncache:cache_hit\n");
+	if (strcmp(file, "available_filter_functions") == 0)
+		return strdup("disk_read\ntwin\ndisk_raw\ntwin\ndisk_log\ncache_find [cachemod]\n");
 	return NULL;
 }
 

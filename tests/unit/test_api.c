@@ -710,6 +710,61 @@ out:
 	dtrace_close(h);
 }
 
+static int see_feature(dtrace_hdl_t *h, const dtrace_feature_t *f, void *arg)
+{
+	int *n = arg;
+
+	CHECK(*f->dtf_name && *f->dtf_use && *f->dtf_instead);
+	CHECK(!f->dtf_available || !*f->dtf_refusal);
+	++*n;
+	return *n == 3 ? 7 : 0;
+}
+
+static int count_feature(dtrace_hdl_t *h, const dtrace_feature_t *f, void *arg)
+{
+	++*(int *)arg;
+	return 0;
+}
+
+static void test_features(void)
+{
+	int n = 0, err;
+	dtrace_hdl_t *h = dtrace_open(DTRACE_VERSION, 0, &err);
+
+	CHECK_INT(dtrace_feature_iter(h, see_feature, &n), 7);
+	CHECK_INT(n, 3);
+	n = 0;
+	CHECK_INT(dtrace_feature_iter(h, count_feature, &n), 0);
+	CHECK(n > 10);
+	dtrace_close(h);
+}
+
+static void test_stability(void)
+{
+	static const struct {
+		const char *probe, *attr, *args;
+	} cases[] = {
+		{ "BEGIN", "Stable/Stable/Common", "Stable/Stable/Common" },
+		{ "tick-1", "Evolving/Evolving/Common", "Evolving/Evolving/Common" },
+		{ "syscall::read:entry", "Private/Private/Unknown", "Private/Private/ISA" },
+	};
+	int err;
+	dtrace_hdl_t *h = dtrace_open(DTRACE_VERSION, 0, &err);
+	dtrace_probedesc_t pd;
+	dtrace_probeinfo_t info;
+	char buf[64];
+	size_t i;
+
+	for (i = 0; i < DT_NELEM(cases); i++) {
+		CHECK_INT(dtrace_str2desc(h, DTRACE_PROBESPEC_NAME, cases[i].probe, &pd), 0);
+		if (!CHECK_INT(dtrace_probe_info(h, &pd, &info), 0))
+			continue;
+		CHECK_STR(dtrace_attr2str(info.dtp_attr, buf, sizeof(buf)), cases[i].attr);
+		CHECK_STR(dtrace_attr2str(info.dtp_arga, buf, sizeof(buf)), cases[i].args);
+	}
+	dtrace_close(h);
+}
+
 int main(void)
 {
 	test_open();
@@ -723,6 +778,8 @@ int main(void)
 
 	if (test_failures)
 		return test_status();
+	test_stability();
+	test_features();
 	test_begin_end();
 	test_exit();
 	test_exit_wakes();
