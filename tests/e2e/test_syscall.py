@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
 from conftest import clean_env
 
 pytestmark = pytest.mark.kernel
