@@ -123,7 +123,7 @@ locked() {
 # newer_than STAMP: is any source newer?
 newer_than() {
 	[ -f "$1" ] || return 0
-	[ -n "$(cd "$ROOT" && find engine include binding python d meson.build meson_options.txt \
+	[ -n "$(cd "$ROOT" && find engine include binding python d data meson.build meson_options.txt \
 		pyproject.toml -newer "$1" -not -name __pycache__ -not -name '*.pyc' \
 		-print -quit 2>/dev/null)" ]
 }
