@@ -178,8 +178,41 @@ class BpftraceRun:
             self.child.wait()
 
 
+class CommandRun:
+    """The command line, printing to a file until it is interrupted."""
+
+    def __init__(self, *args: str) -> None:
+        self.out = BUILD / "command.out"
+        self.out.unlink(missing_ok=True)
+        self.child = subprocess.Popen(
+            [*PYDTRACE, "-o", str(self.out), *args],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=pin,
+        )
+        time.sleep(0.5)  # to start and to attach
+        if self.child.poll() is not None:
+            assert self.child.stderr
+            raise Failed(last_line(self.child.stderr.read()))
+
+    def stop(self) -> Result:
+        self.child.send_signal(signal.SIGINT)
+        self.child.communicate(timeout=LIMIT)
+        with self.out.open("rb") as f:
+            return {"seen": sum(line.count(b"\n") for line in iter(lambda: f.read(1 << 20), b""))}
+
+    def kill(self) -> None:
+        if self.child.poll() is None:
+            self.child.kill()
+            self.child.wait()
+        self.out.unlink(missing_ok=True)
+
+
+PYDTRACE = [str(Path(sys.executable).with_name("pydtrace"))]
+
 Tool = Worker | Bpftrace
-Run = WorkerRun | BpftraceRun
+Run = WorkerRun | BpftraceRun | CommandRun
 
 
 def all_tools() -> list[Tool]:
@@ -443,7 +476,61 @@ class Bench:
         row.notes["bpftrace"] = "prints them as text"
         row.notes["floor"] = "sums them in C"
 
-    GROUPS = {"start": start, "cost": cost, "records": records, "rows": rows_read}
+    # 5. the command line
+
+    def command_line(self) -> None:
+        row = self.row("cli", "BEGIN { exit(0) }, start to exit", "ms")
+        commands = {
+            "pydtrace": [*PYDTRACE, "-n", "BEGIN { exit(0) }"],
+            "bpftrace": ["bpftrace", "-e", "BEGIN { exit(); }"],
+        }
+
+        def start_to_exit(tool: Tool) -> None:
+            if tool.name not in commands:
+                raise Failed("has no command line")
+            row.add(tool.name, self.timed(commands[tool.name], tool.env)["seconds"] * 1e3)
+
+        self.each(row, start_to_exit)
+        printf = r"""syscall::read:entry { printf("%d %s %d\n", pid, execname, arg2); }"""
+        forms = {
+            "printf of three values, printed": ["-qn", printf],
+            "pydtrace: trace(arg0) with its probe": ["-n", "syscall::read:entry { trace(arg0); }"],
+            "pydtrace: the same as JSON": [
+                *("--format", "json", "-n", "syscall::read:entry { trace(arg0); }")
+            ],
+        }
+        for name, args in forms.items():
+            lines = self.row("cli", name, "1/s", more_is_better=True)
+
+            def flood(tool: Tool, row: Row = lines, args: list[str] = args) -> None:
+                run: Run
+                if tool.name == "pydtrace":
+                    run = CommandRun(*args)
+                elif isinstance(tool, Bpftrace) and not row.name.startswith("pydtrace"):
+                    run = tool.start(["run", "printf"])
+                else:
+                    return
+                try:
+                    start = time.monotonic()
+                    calls = load("flood", "read", 1.0 if self.quick else 2.0)["calls"]
+                    seen = run.stop()["seen"]
+                    row.add(tool.name, seen / (time.monotonic() - start))
+                finally:
+                    run.kill()
+                if seen < calls * 0.99:
+                    row.notes[tool.name] = (
+                        f"dropped {100 - 100 * seen / calls:.0f}% of what was offered"
+                    )
+
+            self.each(lines, flood)
+
+    GROUPS = {
+        "start": start,
+        "cost": cost,
+        "records": records,
+        "rows": rows_read,
+        "cli": command_line,
+    }
 
     def run(self, groups: list[str]) -> None:
         for group in groups:
@@ -483,6 +570,7 @@ TITLES = {
     "cost": "Cost of one firing, beyond the untraced system call",
     "records": "Records delivered per second",
     "rows": "Aggregation rows delivered per second",
+    "cli": "The command line",
     "memory": "Peak memory of the tracer",
 }
 
@@ -544,7 +632,7 @@ def main() -> None:
     args = argparse.ArgumentParser(description=__doc__)
     args.add_argument("--quick", action="store_true", help="fewer rounds, shorter loads")
     args.add_argument("--rounds", type=int, help="default: 5, or 2 with --quick")
-    args.add_argument("--only", help="groups, with commas: start, cost, records, rows")
+    args.add_argument("--only", help="groups, with commas: start, cost, records, rows, cli")
     args.add_argument("--tools", help="contenders, with commas")
     args.add_argument("--json", type=Path, default=BUILD.parent / "bench.json")
     opts = args.parse_args()

@@ -63,6 +63,7 @@ void py_command_free(struct consumer *self)
 		return;
 	if (cmd->out)
 		fclose(cmd->out);
+	free(cmd->probe_text);
 	free(cmd->progs);
 	free(cmd->procs);
 	free(cmd);

@@ -27,6 +27,9 @@ struct py_command {
 	/* show_json(), in a firing */
 	unsigned int items; /* of its data so far */
 	bool in_text;       /* the last one is a string that goes on */
+	char *probe_text;   /* what is said of the probe probe_id */
+	size_t probe_textlen;
+	dtrace_id_t probe_id;
 };
 
 /* Made at the first need; NULL with an exception. */

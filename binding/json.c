@@ -8,7 +8,7 @@
 #include "command.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- strings ---------------------------------------------------------------------------------------------------- */
@@ -177,19 +177,19 @@ void py_json_text(struct py_command *cmd, const char *s, size_t n)
 	put_inside(cmd->out, s, n);
 }
 
-static int on_probe(const dtrace_probedata_t *d, void *arg)
+/* What all firings of a probe have in common: made once for firings in a row. */
+static bool have_probe_text(struct py_command *cmd, const dtrace_probedesc_t *p)
 {
-	struct consumer *self = ((struct py_call *)arg)->self;
-	struct py_command *cmd = self->command;
-	const dtrace_probedesc_t *p = d->dtpda_pdesc;
-	FILE *out = cmd->out;
+	FILE *out;
 
-	cmd->items = 0;
-	fputs("{\"type\":\"record\",", out);
-#ifndef PY_SYSTEM_LIBDTRACE /* not everybody's have it */
-	fprintf(out, "\"timestamp\":%" PRIu64 ",", d->dtpda_timestamp);
-#endif
-	fprintf(out, "\"cpu\":%d,\"id\":%u,\"probe\":{", d->dtpda_cpu, (unsigned int)p->dtpd_id);
+	if (cmd->probe_text && cmd->probe_id == p->dtpd_id)
+		return true;
+	free(cmd->probe_text);
+	cmd->probe_text = NULL;
+	out = open_memstream(&cmd->probe_text, &cmd->probe_textlen);
+	if (!out)
+		return false;
+	fprintf(out, ",\"id\":%u,\"probe\":{", (unsigned int)p->dtpd_id);
 	put_field(out, "provider", p->dtpd_provider, sizeof(p->dtpd_provider));
 	fputc(',', out);
 	put_field(out, "module", p->dtpd_mod, sizeof(p->dtpd_mod));
@@ -198,6 +198,42 @@ static int on_probe(const dtrace_probedata_t *d, void *arg)
 	fputc(',', out);
 	put_field(out, "name", p->dtpd_name, sizeof(p->dtpd_name));
 	fputs("},\"data\":[", out);
+	cmd->probe_id = p->dtpd_id;
+	return fclose(out) == 0 && cmd->probe_text;
+}
+
+static void put_integer(FILE *out, uint64_t v, bool negative)
+{
+	char digits[24], *at = digits + sizeof(digits);
+
+	if (negative)
+		v = -v;
+	do
+		*--at = (char)('0' + v % 10);
+	while (v /= 10);
+	if (negative)
+		*--at = '-';
+	fwrite(at, 1, (size_t)(digits + sizeof(digits) - at), out);
+}
+
+static int on_probe(const dtrace_probedata_t *d, void *arg)
+{
+	struct consumer *self = ((struct py_call *)arg)->self;
+	struct py_command *cmd = self->command;
+	FILE *out = cmd->out;
+
+	if (!have_probe_text(cmd, d->dtpda_pdesc))
+		return DTRACE_CONSUME_ABORT;
+	cmd->items = 0;
+	fputs("{\"type\":\"record\",", out);
+#ifndef PY_SYSTEM_LIBDTRACE /* not everybody's have it */
+	fputs("\"timestamp\":", out);
+	put_integer(out, d->dtpda_timestamp, false);
+	fputc(',', out);
+#endif
+	fputs("\"cpu\":", out);
+	put_integer(out, (uint64_t)d->dtpda_cpu, false);
+	fwrite(cmd->probe_text, 1, cmd->probe_textlen, out);
 	return DTRACE_CONSUME_THIS;
 }
 
@@ -242,7 +278,7 @@ static bool put_simple(struct py_command *cmd, const dtrace_probedata_t *d,
 		return false;
 	if (number(&k, at, &v)) {
 		next_item(cmd);
-		fprintf(cmd->out, k.dtrk_kind == DTRACE_DATA_INT ? "%" PRId64 : "%" PRIu64, v);
+		put_integer(cmd->out, (uint64_t)v, k.dtrk_kind == DTRACE_DATA_INT && v < 0);
 		return true;
 	}
 	if (k.dtrk_kind != DTRACE_DATA_STR)

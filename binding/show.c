@@ -7,6 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <stdio_ext.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +42,9 @@ PyObject *Consumer_open_output(PyObject *o, PyObject *args)
 		return NULL;
 	}
 	setvbuf(fp, NULL, _IOFBF, BUFFER);
+#ifdef __GLIBC__
+	__fsetlocking(fp, FSETLOCKING_BYCALLER); /* the consumer's lock is enough */
+#endif
 	if (cmd->out)
 		fclose(cmd->out);
 	cmd->out = fp;

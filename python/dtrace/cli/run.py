@@ -15,6 +15,8 @@ from .options import ERROR, LIST, OK, VERSION, complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from .._embedded import Consumer, _ProbeDescription
     from .._errors import Drop, Fault
     from .options import Clause, Options
@@ -266,11 +268,26 @@ class Tool:
 
         return views.VIEWS[self.o.format](self.c, self.o)
 
+    def busy(self, what: str) -> AbstractContextManager[object]:
+        """Around what may take long."""
+        if not options.is_terminal(2):
+            return self
+        from .progress import Progress
+
+        return Progress(what)
+
+    def __enter__(self) -> Tool:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing to do: this is for busy()."""
+
     def trace(self) -> None:
         c = self.c
         self.out = self.output()
         c.catch_signals(_signal.SIGINT, _signal.SIGTERM)
-        self.go()
+        with self.busy("starting"):
+            self.go()
         c.resume()
         try:
             self.follow(self.out)
@@ -317,7 +334,8 @@ class Tool:
         if self.o.mode == LIST:
             self.list_probes()
             return self.status
-        self.programs = [self.compile(clause) for clause in self.o.clauses]
+        with self.busy("compiling"):
+            self.programs = [self.compile(clause) for clause in self.o.clauses]
         self.quiet = self.c.getopt("quiet") is not None
         if self.enable() == 0 and not self.o.compile_only:
             raise Fatal(f"no probes {'matched' if self.programs else 'specified'}")
