@@ -203,6 +203,86 @@ static vreg ureturn_arg(struct gen *g, u32 n)
 	return e_movi(g, n == 0 ? -1 : 0);
 }
 
+/* ---- static probes: a row of globals says where each argument is ----------------------------------------- */
+
+static vreg usdt_row(struct gen *g)
+{
+	const struct dt_userset *u = g_uargs(g);
+	struct mem m = g_globals_mem(g, u->uargs_off);
+	vreg row = e_alui(g, IR_AND, e_alui(g, IR_SHR, cookie(g), 32), (s64)u->nuargs - 1);
+
+	return e_alu(g, IR_ADD, m.p, e_alui(g, IR_MUL, row, DT_MAXARGS * sizeof(struct dt_uarg)));
+}
+
+#define UARG(n, field) ((s64)((n) * sizeof(struct dt_uarg) + offsetof(struct dt_uarg, field)))
+
+/* v += the register whose offset is in the row << the scale, when there is one. */
+static void add_reg(struct gen *g, vreg v, vreg off, vreg scale)
+{
+	u32 none = ir_label(g->f);
+	s32 slot = ir_slot(g->f, 8);
+
+	e_jcci(g, BPF_JEQ, off, DT_UARG_NOREG, none);
+	e_call(g, BPF_FUNC_probe_read_kernel, a_fp(slot), a_imm(8),
+	       a_reg(e_alu(g, IR_ADD, g->ctx, off)));
+	vreg r = e_ld(g, mem_fp(slot), 8);
+
+	e_set(g, v, e_alu(g, IR_ADD, v, scale ? e_alu(g, IR_SHL, r, scale) : r));
+	e_label(g, none);
+}
+
+/* v = size bytes at v, or 0 when they cannot be read */
+static void load_user(struct gen *g, vreg v, vreg row_size)
+{
+	s32 slot = ir_slot(g->f, 8);
+	u32 bad = ir_label(g->f);
+	vreg size = e_bounded(g, row_size), addr = e_mov(g, v);
+
+	e_sti(g, mem_fp(slot), 8, 0);
+	e_jcci(g, BPF_JGT, size, 8, bad);
+	e_call(g, BPF_FUNC_probe_read_user, a_fp(slot), a_reg(size), a_reg(addr));
+	e_label(g, bad);
+	e_set(g, v, e_ld(g, mem_fp(slot), 8));
+}
+
+static vreg usdt_arg(struct gen *g, u32 n)
+{
+	struct mem m = { g->regs, 0 };
+	u32 done = ir_label(g->f), fit = ir_label(g->f), low = ir_label(g->f),
+	    is_signed = ir_label(g->f), loaded = ir_label(g->f);
+	vreg v = e_movi(g, 0);
+
+	if (!g->regs)
+		return v;
+	vreg kind = e_ld(g, mem_add(m, UARG(n, kind)), 1);
+
+	e_jcci(g, BPF_JEQ, kind, DT_UARG_NONE, done);
+	e_set(g, v, e_ld(g, mem_add(m, UARG(n, disp)), 8));
+	e_jcci(g, BPF_JEQ, kind, DT_UARG_CONST, fit);
+	add_reg(g, v, e_ld(g, mem_add(m, UARG(n, base)), 2), 0);
+	add_reg(g, v, e_ld(g, mem_add(m, UARG(n, index)), 2), e_ld(g, mem_add(m, UARG(n, scale)), 1));
+	e_jcci(g, BPF_JNE, kind, DT_UARG_MEM, loaded);
+	load_user(g, v, e_ld(g, mem_add(m, UARG(n, size)), 1));
+	e_label(g, loaded);
+	e_label(g, fit);
+	vreg flags = e_ld(g, mem_add(m, UARG(n, flags)), 1);
+	vreg unused =
+		e_alui(g, IR_ADD,
+		       e_neg(g, e_alui(g, IR_SHL, e_ld(g, mem_add(m, UARG(n, size)), 1), 3)), 64);
+
+	e_jcci(g, BPF_JEQ, e_alui(g, IR_AND, flags, DT_UARG_HIGH), 0, low);
+	e_set(g, v, e_alui(g, IR_SHR, v, 8));
+	e_label(g, low);
+	e_set(g, v, e_alu(g, IR_SHL, v, unused));
+	e_jcci(g, BPF_JNE, e_alui(g, IR_AND, flags, DT_UARG_SIGNED), 0, is_signed);
+	e_set(g, v, e_alu(g, IR_SHR, v, unused));
+	e_jmp(g, done);
+	e_label(g, is_signed);
+	e_set(g, v, e_alu(g, IR_SAR, v, unused));
+	e_label(g, done);
+	return v;
+}
+
 /* ---- the table ------------------------------------------------------------------------------------------- */
 
 static vreg no_arg(struct gen *g, u32 n)
@@ -247,6 +327,10 @@ static const struct abi abis[] = {
 			   .typed = true,
 			   .machinery = 2,
 			   .arg = fexit_arg },
+	[DT_ABI_USDT] = { .prog_type = BPF_PROG_TYPE_KPROBE,
+			  .key = user_key,
+			  .begin_args = usdt_row,
+			  .arg = usdt_arg },
 	[DT_ABI_PROFILE] = { .prog_type = BPF_PROG_TYPE_PERF_EVENT, .arg = profile_arg },
 };
 

@@ -737,12 +737,29 @@ static struct dt_userset *userset_of(struct gen *g, const struct dt_attach *at)
 	return u;
 }
 
+#define LATE_UARGS 256 /* ways of passing arguments that may come while it runs */
+
+const struct dt_userset *g_uargs(struct gen *g)
+{
+	const struct dt_attach *at = g->set->at;
+	struct dt_userset *u = userset_of(g, at);
+
+	if (u->nuargs)
+		return u;
+	u->nuargs = 1;
+	while (u->nuargs < at->uargs.n + (u->late ? LATE_UARGS : 0))
+		u->nuargs *= 2;
+	u->uargs_off = add_globals(g, u->nuargs * DT_MAXARGS * (u32)sizeof(struct dt_uarg));
+	return u;
+}
+
 #define LATE_KEYS 1024 /* probes that may come while it runs */
 
 static void add_late(struct gen *g, struct grouping *gr, const struct dt_clause *c,
 		     struct dt_attach *at)
 {
-	struct at_set *s = &g->sets.v[set_of(g, gr, at)];
+	u32 set = set_of(g, gr, at); /* may move them */
+	struct at_set *s = &g->sets.v[set];
 
 	clause_in(g, s, c)->late = true;
 	if (s->user)

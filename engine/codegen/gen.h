@@ -174,9 +174,10 @@ struct mem g_state_mem(struct gen *g, u32 off);
 struct mem g_tmp(struct gen *g, u32 size);  /* scratch until the statement's end */
 struct mem g_keep(struct gen *g, u32 size); /* scratch until the clause's end */
 vreg g_probe_id(struct gen *g);
-vreg g_key_index(struct gen *g);                /* the key, bounded for table look-ups */
-struct mem g_table_mem(struct gen *g, u32 off); /* of the attach point, in rodata or globals */
-u32 g_table_rows(const struct at_set *s);       /* rows of such tables: a power of two */
+vreg g_key_index(struct gen *g);                 /* the key, bounded for table look-ups */
+const struct dt_userset *g_uargs(struct gen *g); /* with the table of operands, laid out */
+struct mem g_table_mem(struct gen *g, u32 off);  /* of the attach point, in rodata or globals */
+u32 g_table_rows(const struct at_set *s);        /* rows of such tables: a power of two */
 u32 g_probe_key(const struct gen *g, const struct at_set *s, const struct dt_probe *p);
 vreg e_bounded(struct gen *g, vreg v); /* a copy that stays in a register, to be compared and added */
 bool g_single_probe(const struct gen *g, const struct dt_probe **p);

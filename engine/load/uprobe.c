@@ -202,6 +202,15 @@ static void fill_late(struct dt_live *l, u8 *globals, const struct dt_userset *u
 			fill_texts(globals, u, l->obj->progs[i].probes[k]);
 }
 
+/* Rows of operands: those that there is room for. */
+static void fill_uargs(u8 *globals, const struct dt_userset *u)
+{
+	struct dt_uarg(*row)[DT_MAXARGS] = (void *)(globals + u->uargs_off);
+
+	for (u32 i = 0; i < u->at->uargs.n && i < u->nuargs; i++)
+		memcpy(row[i], u->at->uargs.v[i].arg, sizeof(row[i]));
+}
+
 void dt_usersets_fill(struct dt_live *l)
 {
 	const struct dt_object *o = l->obj;
@@ -212,5 +221,6 @@ void dt_usersets_fill(struct dt_live *l)
 
 		if (u->late)
 			fill_late(l, globals, u);
+		fill_uargs(globals, u);
 	}
 }

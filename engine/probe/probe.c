@@ -286,6 +286,16 @@ static int match_all(struct dt_probes *ps, struct matcher *m,
 	return 0;
 }
 
+bool dt_is_provider(const char *pattern)
+{
+	const struct dt_provider *const *prov;
+
+	for (prov = dt_providers; *prov; prov++)
+		if (!(*prov)->accepts && dt_glob_match(pattern, (*prov)->name))
+			return true;
+	return false;
+}
+
 int dt_probes_match(struct dt_probes *ps, const struct dt_pdesc *d,
 		    int (*cb)(struct dt_probe *p, void *arg), void *arg)
 {

@@ -72,7 +72,7 @@ struct dt_uarg {
 	u16 base, index; /* registers: offsets in struct pt_regs; DT_UARG_NOREG */
 	u8 kind;         /* enum dt_uarg_kind */
 	u8 scale;        /* index << scale */
-	u8 unused;       /* bits of 64 that are not the value's */
+	u8 size;         /* bytes of the value */
 	u8 flags;        /* DT_UARG_* */
 };
 enum dt_uarg_kind { DT_UARG_NONE, DT_UARG_CONST, DT_UARG_REG, DT_UARG_MEM };
@@ -83,6 +83,12 @@ struct dt_uargs {
 	struct dt_uarg arg[DT_MAXARGS];
 	u32 n;
 };
+
+/* "8@%rdi -4@-8(%rbp)" to rows; pc: the probe's address in its file; symbol: addresses of others there (NULL: none
+ * are known).  What is not understood is an argument that is 0. */
+void dt_operands_parse(const char *args, u64 pc,
+		       int (*symbol)(void *arg, const char *name, size_t len, u64 *vaddr),
+		       void *arg, struct dt_uargs *out);
 
 /* A place in the kernel (or in a process) that one attachment hangs on.  Attach points with nkeys 1 that are alike
  * (kind, abi, nargs) may be served by one program that is attached to each of them with a cookie: architecture.md. */
@@ -200,7 +206,8 @@ struct dt_usite {
 };
 struct dt_uprobe {
 	DT_VEC(struct dt_usite) sites;
-	pid_t pid; /* of this process only; 0: of all */
+	pid_t pid;    /* of this process only; 0: of all */
+	bool program; /* the file is the process's program */
 };
 
 struct dt_ufunc {
@@ -272,8 +279,11 @@ struct dt_probes {
 #define DT_ID_OTHER 4096   /* in the order of creation from here */
 
 extern const struct dt_provider *const dt_providers[]; /* NULL terminated: the table of providers */
+/* Some provider has a name of its own, which the pattern matches. */
+bool dt_is_provider(const char *pattern);
 extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile,
-	dt_provider_sdt, dt_provider_rawtp, dt_provider_fbt, dt_provider_rawfbt, dt_provider_pid;
+	dt_provider_sdt, dt_provider_rawtp, dt_provider_fbt, dt_provider_rawfbt, dt_provider_pid, dt_provider_uprobe, dt_provider_usdt,
+	dt_provider_usdt_file;
 extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);

@@ -20,13 +20,14 @@
 #define MAX_SHSTRTAB (1u << 20)
 #define MAX_EH_FRAME (64u << 20)
 #define MAX_NOTES (64u << 10)
+#define MAX_NOTE_SECTION (16u << 20)
 #define MAX_ELF_SYMS (4u << 20)
 #define CHUNK_SYMS 4096u
 
 /* Section headers, program headers and symbols of either class, widened. */
 struct section {
 	u32 name, type, link;
-	u64 off, size, entsize;
+	u64 off, size, entsize, addr;
 };
 struct segment {
 	u32 type, flags;
@@ -128,14 +129,14 @@ static int read_section(const struct reader *r, u32 n, struct section *s)
 	if (r->is64) {
 		if (bytes_read(r->in, off, &h64, sizeof(h64)) < 0)
 			return -1;
-		*s = (struct section){ h64.sh_name,   h64.sh_type, h64.sh_link,
-				       h64.sh_offset, h64.sh_size, h64.sh_entsize };
+		*s = (struct section){ h64.sh_name, h64.sh_type,    h64.sh_link, h64.sh_offset,
+				       h64.sh_size, h64.sh_entsize, h64.sh_addr };
 		return 0;
 	}
 	if (bytes_read(r->in, off, &h32, sizeof(h32)) < 0)
 		return -1;
-	*s = (struct section){ h32.sh_name,   h32.sh_type, h32.sh_link,
-			       h32.sh_offset, h32.sh_size, h32.sh_entsize };
+	*s = (struct section){ h32.sh_name, h32.sh_type,    h32.sh_link, h32.sh_offset,
+			       h32.sh_size, h32.sh_entsize, h32.sh_addr };
 	return 0;
 }
 
@@ -451,25 +452,74 @@ static void read_debuglink(struct reader *r, const struct section *s)
 	memcpy(&r->out->debuglink_crc, buf + DT_ROUNDUP(len + 1, 4), 4);
 }
 
-static void find_debuglink(struct reader *r)
+static const struct section *section_named(const struct reader *r, const char *want)
 {
-	static const char want[] = ".gnu_debuglink";
 	_cleanup_free_ char *names = NULL;
 	const struct section *str;
 
 	if (r->shstrndx >= r->shnum)
-		return;
+		return NULL;
 	str = &r->sec[r->shstrndx];
 	names = bytes_dup(r->in, str->off, str->size, MAX_SHSTRTAB);
 	for (u32 i = 0; names && i < r->shnum; i++) {
 		const struct section *s = &r->sec[i];
 
 		if (s->type == SHT_PROGBITS && s->name < str->size &&
-		    strcmp(names + s->name, want) == 0) {
-			read_debuglink(r, s);
-			return;
-		}
+		    strcmp(names + s->name, want) == 0)
+			return s;
 	}
+	return NULL;
+}
+
+static void find_debuglink(struct reader *r)
+{
+	const struct section *s = section_named(r, ".gnu_debuglink");
+
+	if (s)
+		read_debuglink(r, s);
+}
+
+/* ---- notes -------------------------------------------------------------------------------------------------- */
+
+static int each_note(const struct reader *r, const struct section *s, u64 base,
+		     int (*cb)(const struct dt_elfnote *n, void *arg), void *arg)
+{
+	_cleanup_free_ char *p = bytes_dup(r->in, s->off, s->size, MAX_NOTE_SECTION);
+	Elf64_Nhdr n;
+	int rv = 0;
+
+	for (u64 at = 0; p && !rv && at <= s->size && s->size - at >= sizeof(n);) {
+		u64 name = at + sizeof(n), desc;
+
+		memcpy(&n, p + at, sizeof(n));
+		desc = name + DT_ROUNDUP((u64)n.n_namesz, 4);
+		if (desc > s->size || n.n_descsz > s->size - desc)
+			break;
+		rv = cb(&(struct dt_elfnote){ n.n_type, n.n_namesz, n.n_descsz, p + name,
+					      (const u8 *)p + desc, base },
+			arg);
+		at = desc + DT_ROUNDUP((u64)n.n_descsz, 4);
+	}
+	return rv;
+}
+
+int dt_elf_notes(const struct dt_bytes *in, int (*cb)(const struct dt_elfnote *n, void *arg),
+		 void *arg)
+{
+	struct reader r = { .in = in };
+	const struct section *base;
+	int rv = 0;
+
+	if (read_header(&r) < 0 || !r.is64 || read_sections(&r) < 0) {
+		free(r.sec);
+		return 0;
+	}
+	base = section_named(&r, ".stapsdt.base");
+	for (u32 i = 0; i < r.shnum && !rv; i++)
+		if (r.sec[i].type == SHT_NOTE)
+			rv = each_note(&r, &r.sec[i], base ? base->addr : 0, cb, arg);
+	free(r.sec);
+	return rv;
 }
 
 struct dt_elf *dt_elf_read(const struct dt_bytes *in)

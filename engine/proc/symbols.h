@@ -85,6 +85,26 @@ void dt_elf_free(struct dt_elf *e);
 int dt_elf_vaddr(const struct dt_elf *e, u64 off, bool exec, u64 *vaddr);
 /* The other way round. */
 int dt_elf_offset(const struct dt_elf *e, u64 vaddr, bool exec, u64 *off);
+/* The notes of a file, in sections of notes; a callback's value that is not 0 ends it and is returned. */
+struct dt_elfnote {
+	u32 type, namesz, descsz;
+	const char *name; /* namesz bytes */
+	const u8 *desc;   /* descsz bytes */
+	u64 base;         /* where the section .stapsdt.base is; 0: there is none */
+};
+int dt_elf_notes(const struct dt_bytes *in, int (*cb)(const struct dt_elfnote *n, void *arg),
+		 void *arg);
+
+/* ---- usdt.c: a note about a static probe ---------------------------------------------------------------- */
+
+struct dt_usdtnote {
+	const char *prov, *name, *args; /* in the note */
+	u64 vaddr, counter;             /* 0: no counter */
+	u64 shift;
+};
+int dt_usdt_note(const struct dt_elfnote *note,
+		 struct dt_usdtnote *out); /* -1: it is about something else */
+
 /* In the rank of symbols: a function, called where its address says. */
 #define DT_ELF_FUNC (1u << 16)
 

@@ -331,6 +331,53 @@ static size_t op_code(void *arg, struct dt_ufile *f, u64 vaddr, u8 *buf, size_t 
 	return got > 0 ? (size_t)got : 0;
 }
 
+/* Notes are read again for each question: few are asked for, and most files have none. */
+struct noting {
+	const struct dt_elf *e;
+	int (*cb)(const struct dt_unote *n, void *x);
+	void *x;
+};
+
+static void clean(char *to, size_t size, const char *from)
+{
+	snprintf(to, size, "%s", from);
+	dt_text_clean(to, strlen(to));
+}
+
+static int see_note(const struct dt_elfnote *note, void *arg)
+{
+	struct noting *w = arg;
+	char prov[DTRACE_PROVNAMELEN], name[DTRACE_NAMELEN];
+	struct dt_unote n = { .prov = prov, .name = name };
+	struct dt_usdtnote u;
+
+	if (dt_usdt_note(note, &u) < 0)
+		return 0;
+	clean(prov, sizeof(prov), u.prov);
+	clean(name, sizeof(name), u.name);
+	n.args = u.args;
+	n.vaddr = u.vaddr;
+	if (dt_elf_offset(w->e, u.vaddr, true, &n.off) < 0)
+		return 0;
+	if (u.counter && dt_elf_offset(w->e, u.counter, false, &n.counter) < 0)
+		return 0; /* never enabled: the program would not get there */
+	return w->cb(&n, w->x);
+}
+
+static int op_notes(void *arg, struct dt_ufile *f, int (*cb)(const struct dt_unote *n, void *x),
+		    void *x)
+{
+	struct noting w = { .e = elf_of(f), .cb = cb, .x = x };
+	_cleanup_fd_ int fd = w.e ? dt_reopen(f->fd) : -1;
+	struct dt_bytes in = { .fd = fd };
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return 0;
+	in.size = (u64)st.st_size;
+	return dt_elf_notes(&in, see_note, &w);
+}
+
 void dt_users_ops(struct dt_users *u, struct dt_user *ops)
 {
 	*ops = (struct dt_user){ .arg = u,
@@ -338,6 +385,7 @@ void dt_users_ops(struct dt_users *u, struct dt_user *ops)
 				 .objects = op_objects,
 				 .open = op_open,
 				 .functions = op_functions,
+				 .notes = op_notes,
 				 .function_at = op_function_at,
 				 .symbol = op_symbol,
 				 .code = op_code };

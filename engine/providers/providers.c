@@ -3,7 +3,19 @@
 #include "probe/probe.h"
 
 const struct dt_provider *const dt_providers[] = {
-	&dt_provider_dtrace, &dt_provider_syscall, &dt_provider_profile, &dt_provider_sdt,
-	&dt_provider_rawtp,  &dt_provider_proc,    &dt_provider_sched,   &dt_provider_io,
-	&dt_provider_pid,    &dt_provider_fbt,     &dt_provider_rawfbt,  NULL,
+	&dt_provider_dtrace,
+	&dt_provider_syscall,
+	&dt_provider_profile,
+	&dt_provider_sdt,
+	&dt_provider_rawtp,
+	&dt_provider_proc,
+	&dt_provider_sched,
+	&dt_provider_io,
+	&dt_provider_fbt,
+	&dt_provider_rawfbt,
+	&dt_provider_pid,
+	&dt_provider_uprobe,
+	&dt_provider_usdt_file,
+	&dt_provider_usdt,
+	NULL,
 };

@@ -62,6 +62,7 @@ static struct dt_uprobe *new_probe(struct dt_probes *ps, const struct dt_uscope 
 		return NULL;
 	}
 	u->pid = s->pid;
+	u->program = s->program;
 	p = dt_probes_add(ps, s->prov, 0, s->mod, func, name, at, at->nkeys, u);
 	if (!p)
 		return NULL;
@@ -217,6 +218,8 @@ bool dt_uprobe_mod_matches(const struct dt_probe *p, const char *pattern)
 {
 	const struct dt_uprobe *u = p->priv;
 
+	if (u->program && strcmp(pattern, "a.out") == 0)
+		return true;
 	return u->sites.n && dt_umod_matches(u->sites.v[0].file, pattern);
 }
 

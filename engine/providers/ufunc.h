@@ -14,7 +14,8 @@ struct dt_uscope {
 	const char *provname; /* "pid123"; in the registry's arena */
 	const char *mod;      /* what the file is called in probes */
 	struct dt_ufile *file;
-	pid_t pid; /* 0: all processes */
+	pid_t pid;    /* 0: all processes */
+	bool program; /* the file is the process's program */
 };
 
 /* The probe of these names with this place among its sites; new ones are made.  0 or -1 with dt_fail. */

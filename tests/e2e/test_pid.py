@@ -82,9 +82,9 @@ def test_many_functions(watch_target):
         ("many", 1),
     )
     rows = t.aggregations()
-    assert len(rows[1]) == 4096
+    assert len(rows[1]) == 1024
     assert set(rows[1].values()) == {1}
-    assert rows[2] == {(): 4096}
+    assert rows[2] == {(): 1024}
 
 
 def test_probefunc_as_value(watch_target):
@@ -155,7 +155,7 @@ def test_all_at_once(watch_target, target):
 
 
 def test_enabling_is_quick(target, new_trace):
-    """4096 functions.  The kernel takes its time to let go of them; generous, for loaded machines."""
+    """1024 functions.  The kernel takes its time to let go of them; generous, for loaded machines."""
     t = new_trace()
     t.consumer.strcompile("pid$1:a.out:many_*:entry { @ = count(); }", [str(target.pid)])
     began = time.monotonic()

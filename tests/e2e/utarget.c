@@ -12,7 +12,8 @@
  *	load PATH           dlopen()
  *	plugin N            plugin_work(i) of the library loaded last, for i < N
  *	unload              dlclose()
- *	many                each of 4096 functions once
+ *	probes N            static probes of provider target, N times: see do_probes()
+ *	many                each of 1024 functions once
  *	address NAME        of twice or text
  */
 #include <dlfcn.h>
@@ -22,6 +23,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "usdt.h"
 
 #define NOINLINE __attribute__((noinline, noclone))
 
@@ -75,9 +78,9 @@ NOINLINE static long same_name(long x)
 #define F8(n) F1(n##0) F1(n##1) F1(n##2) F1(n##3) F1(n##4) F1(n##5) F1(n##6) F1(n##7)
 #define F64(n) F8(n##0) F8(n##1) F8(n##2) F8(n##3) F8(n##4) F8(n##5) F8(n##6) F8(n##7)
 #define F512(n) F64(n##0) F64(n##1) F64(n##2) F64(n##3) F64(n##4) F64(n##5) F64(n##6) F64(n##7)
-#define F4096() F512(0) F512(1) F512(2) F512(3) F512(4) F512(5) F512(6) F512(7)
+#define F1024() F512(0) F512(1)
 /* clang-format off */
-F4096()
+F1024()
 /* clang-format on */
 
 #define C1(n) many_##n();
@@ -148,6 +151,50 @@ static long do_fork(long n, const char *word)
 	return WEXITSTATUS(status);
 }
 
+COUNTER(target_guarded_counter);
+static volatile int word_in_memory = -5;
+static volatile unsigned char bytes[8] = { 10, 11, 12, 13, 14, 15, 16, 17 };
+static long guarded;
+
+NOINLINE static void fire(long n)
+{
+	volatile long local = n * 100;
+	char name[] = "fired";
+
+	/* registers of every width, signed and not */
+	PROBE(target, registers, 0, "8@%0 -4@%k0 4@%k0 -2@%w0 1@%b0 1@%h0",
+	      "a"(0xfffffff0fffff2f1 + n * 0));
+	PROBE(target, constants, 0, "-4@$-3 8@$0x10 1@$300 -8@$-9223372036854775808", "r"(n));
+	PROBE(target, memory, 0,
+	      "8@%0 -4@word_in_memory(%%rip) 1@bytes+3(%%rip) 1@2(%1,%2) 1@(%1,%2,4)", "m"(local),
+	      "r"(bytes), "r"(1L));
+	PROBE(target, text, 0, "8@%0", "r"(name));
+	PROBE(target, nothing, 0, "8f@%%xmm0 8@%%unknown 8@5(%%rax 8@$7", "r"(n));
+	PROBE(target, no__size, 0, "%0 $5", "r"(n));
+	if (target_guarded_counter) {
+		guarded++;
+		PROBE(target, guarded, target_guarded_counter, "8@%0", "r"(n));
+	}
+}
+
+/* One probe at two places, with operands of different kinds. */
+NOINLINE static void fire_twice(long n)
+{
+	volatile long local = n + 1;
+
+	PROBE(target, twice, 0, "8@%0", "r"(n));
+	PROBE(target, twice, 0, "8@%0", "m"(local));
+}
+
+static long do_probes(long n, const char *word)
+{
+	for (long i = 0; i < n; i++) {
+		fire(i);
+		fire_twice(i);
+	}
+	return guarded;
+}
+
 static long do_load(long n, const char *word)
 {
 	library = dlopen(word, RTLD_NOW);
@@ -171,8 +218,8 @@ static long do_unload(long n, const char *word)
 
 static long do_many(long n, const char *word)
 {
-	C512(0) C512(1) C512(2) C512(3) C512(4) C512(5) C512(6) C512(7);
-	return 4096;
+	C512(0) C512(1);
+	return 1024;
 }
 
 static long do_address(long n, const char *word)
@@ -184,10 +231,10 @@ static const struct {
 	const char *name;
 	long (*run)(long n, const char *word);
 } commands[] = {
-	{ "args", do_args },     { "value", do_value },     { "text", do_text },
-	{ "nested", do_nested }, { "fork", do_fork },       { "threads", do_threads },
-	{ "load", do_load },     { "many", do_many },       { "plugin", do_plugin },
-	{ "unload", do_unload }, { "address", do_address },
+	{ "args", do_args },     { "value", do_value },   { "text", do_text },
+	{ "nested", do_nested }, { "fork", do_fork },     { "threads", do_threads },
+	{ "load", do_load },     { "many", do_many },     { "plugin", do_plugin },
+	{ "probes", do_probes }, { "unload", do_unload }, { "address", do_address },
 };
 
 static void answer(long value)
