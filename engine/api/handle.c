@@ -154,6 +154,7 @@ static int init(dtrace_hdl_t *h)
 						 .traces_functions = source_traces_functions,
 						 .arg = h };
 	dt_users_ops(h->users, &h->userops);
+	dt_users_before(h->users, dt_procs_advance, h);
 	h->probes.user = &h->userops;
 	env_init(h);
 	return 0;
@@ -224,6 +225,7 @@ void dtrace_close(dtrace_hdl_t *h)
 	dt_types_fini(&h->types);
 	dt_usyms_free(h->usyms);
 	dt_users_free(h->users);
+	dt_late_free(h);
 	dt_ksyms_free(h->ksyms);
 	dt_cleanup_close(&h->wake_fd);
 	dt_str_fini(&h->buffered);

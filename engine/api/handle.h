@@ -153,6 +153,12 @@ u32 dt_version_number(const dtrace_hdl_t *h);
 bool dt_procs_check(dtrace_hdl_t *h);
 int dt_procs_watch(dtrace_hdl_t *h); /* add all to epoll_fd */
 void dt_procs_free(dtrace_hdl_t *h);
+/* Run a created process to where its files are to be looked at. */
+void dt_procs_advance(void *h, pid_t pid);
+/* late.c: probes that come while tracing runs; -1 with the handle's error. */
+bool dt_late_any(const dtrace_hdl_t *h);
+int dt_late_check(dtrace_hdl_t *h);
+void dt_late_free(dtrace_hdl_t *h);
 struct dt_modlist; /* api/objects.c */
 void dt_modlist_free(struct dt_modlist *l);
 void dt_work_fini(dtrace_hdl_t *h); /* what dtrace_go() made */
@@ -170,6 +176,8 @@ struct dtrace_hdl {
 	struct dt_ksyms *ksyms;
 	struct dt_usyms *usyms;
 	struct dt_users *users;
+	struct dt_lateproc *lateprocs; /* api/late.c */
+	u64 last_late;
 	struct dt_user userops;
 	struct dtrace_prog *progs, **progs_tail;
 	DT_VEC(struct dt_clause *) clauses; /* enabled, in order */

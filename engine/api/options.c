@@ -13,7 +13,21 @@
 
 #include "api/handle.h"
 
-enum kind { FLAG, SIZE, RATE, INT, POLICY, RESIZE, TEXT, LIST, WORD, ACCEPT, PENDING, NKINDS };
+enum kind {
+	FLAG,
+	SIZE,
+	RATE,
+	INT,
+	POLICY,
+	RESIZE,
+	EVALTIME,
+	TEXT,
+	LIST,
+	WORD,
+	ACCEPT,
+	PENDING,
+	NKINDS
+};
 enum phase { BEFORE, COMPILE, RUNTIME, DYNAMIC };
 
 #define UNSET DTRACEOPT_UNSET
@@ -181,6 +195,18 @@ static int parse_resize(const char *text, s64 *val)
 	return parse_word(text, words, DT_NELEM(words), val);
 }
 
+static int parse_evaltime(const char *text, s64 *val)
+{
+	static const char *const words[] = {
+		[DT_EVAL_EXEC] = "exec",
+		[DT_EVAL_PREINIT] = "preinit",
+		[DT_EVAL_POSTINIT] = "postinit",
+		[DT_EVAL_MAIN] = "main",
+	};
+
+	return parse_word(text, words, DT_NELEM(words), val);
+}
+
 static int parse_any(const char *text, s64 *val)
 {
 	*val = 0;
@@ -194,10 +220,10 @@ static int parse_text(const char *text, s64 *val)
 }
 
 static int (*const parse[NKINDS])(const char *text, s64 *val) = {
-	[FLAG] = parse_flag,  [SIZE] = parse_size,     [RATE] = parse_rate,
-	[INT] = parse_int,    [POLICY] = parse_policy, [RESIZE] = parse_resize,
-	[ACCEPT] = parse_any, [TEXT] = parse_text,     [LIST] = parse_text,
-	[WORD] = parse_text,  [PENDING] = parse_any,
+	[FLAG] = parse_flag,         [SIZE] = parse_size,     [RATE] = parse_rate,
+	[INT] = parse_int,           [POLICY] = parse_policy, [RESIZE] = parse_resize,
+	[EVALTIME] = parse_evaltime, [ACCEPT] = parse_any,    [TEXT] = parse_text,
+	[LIST] = parse_text,         [WORD] = parse_text,     [PENDING] = parse_any,
 };
 
 /* The words that an option of kind WORD takes. */

@@ -155,3 +155,14 @@ bool dt_procs_check(dtrace_hdl_t *h)
 	}
 	return any && !left;
 }
+
+/* It is left where it is when it cannot be run to there: what it loads is then found while tracing runs. */
+void dt_procs_advance(void *arg, pid_t pid)
+{
+	dtrace_hdl_t *h = arg;
+	struct ps_prochandle *p;
+
+	for (p = h->procs; p; p = p->next)
+		if (p->created && !p->gone && dt_proc_pid(p->proc) == pid)
+			dt_proc_advance(p->proc, (enum dt_evaltime)dt_opt(h, DT_OPT_EVALTIME));
+}

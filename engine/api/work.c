@@ -309,6 +309,16 @@ static int check_drops(dtrace_hdl_t *h)
 	return h->status == DTRACE_STATUS_FILLED ? 0 : dt_drops_check(h);
 }
 
+#define LATE_NS 100000000ull /* between two looks for probes that have come */
+
+static int check_late(dtrace_hdl_t *h, u64 now)
+{
+	if (!dt_late_any(h) || (h->last_late && now - h->last_late < LATE_NS))
+		return 0;
+	h->last_late = now;
+	return dt_late_check(h);
+}
+
 int dtrace_status(dtrace_hdl_t *h)
 {
 	u64 now = now_ns();
@@ -319,6 +329,8 @@ int dtrace_status(dtrace_hdl_t *h)
 		return check_drops(h) < 0 ? DTRACE_STATUS_ERROR : DTRACE_STATUS_STOPPED;
 	if (dt_procs_check(h) || has_exited(h))
 		return stop_with(h, DTRACE_STATUS_EXITED);
+	if (check_late(h, now) < 0)
+		return DTRACE_STATUS_ERROR;
 	if (has_filled(h))
 		return stop_with(h, DTRACE_STATUS_FILLED);
 	if (h->last_status && now - h->last_status < (u64)dt_opt(h, DT_OPT_STATUSRATE))
@@ -438,6 +450,8 @@ int64_t dtrace_work_due(dtrace_hdl_t *h)
 	if (h->stopped || has_exited(h))
 		return 0;
 	due = until(h->last_status, (u64)dt_opt(h, DT_OPT_STATUSRATE), now);
+	if (dt_late_any(h))
+		due = DT_MIN(due, until(h->last_late, LATE_NS, now));
 	if (switchrate || !h->last_switch)
 		due = DT_MIN(due, until(h->last_switch, switchrate, now));
 	if (dt_spec_waiting(h)) /* a clause was still writing */

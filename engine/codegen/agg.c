@@ -202,6 +202,7 @@ static void layout_cell(struct gen *g, struct dt_aggspec *a)
 static void layout_dense(struct gen *g, struct dt_aggspec *a, const struct at_set *set)
 {
 	a->store = DT_AGG_DENSE;
+	a->at = set->at;
 	a->nwords = value_words(a->func);
 	a->nrows = g_table_rows(set);
 	a->row_probe = dt_arena_alloc(g->arena, a->nrows * sizeof(u32));

@@ -178,11 +178,12 @@ struct dt_aggspec {
 	int func;     /* DTRACEAGG_* */
 	s64 param[4]; /* as dt_aggvar */
 	enum dt_aggstore store;
-	u32 off;        /* CELL, DENSE */
-	u32 nrows;      /* DENSE */
-	u32 *row_probe; /* DENSE: probe id of each row */
-	int map;        /* HASH: index in dt_object.maps */
-	u32 keysize;    /* HASH */
+	u32 off;                    /* CELL, DENSE */
+	u32 nrows;                  /* DENSE */
+	u32 *row_probe;             /* DENSE: probe id of each row */
+	const struct dt_attach *at; /* DENSE: whose probes */
+	int map;                    /* HASH: index in dt_object.maps */
+	u32 keysize;                /* HASH */
 	s32 bucket_off; /* HASH distributions: offset of the u32 bucket in the key; -1 */
 	u32 cpu_off;    /* HASH: offset of the u32 CPU number, the key's last word */
 	u32 nwords;     /* value words: count 1; sum, min, max 2 (value, seen); avg 2; stddev 4;

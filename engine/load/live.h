@@ -128,6 +128,8 @@ int dt_uprobes_attach(dtrace_hdl_t *h, struct dt_live *l, const struct dt_attach
 		      struct dt_probe *const *probes, u32 n);
 /* What programs look up in globals before the first of them runs. */
 void dt_usersets_fill(struct dt_live *l);
+/* The same for one more probe, but for the mask of clauses that want it. */
+void dt_userset_fill(struct dt_live *l, const struct dt_userset *u, const struct dt_probe *p);
 int dt_fds_add(struct dt_fds *s, int fd); /* takes fd, closes it when it fails */
 void dt_fds_close(struct dt_fds *s);
 

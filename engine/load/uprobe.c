@@ -207,6 +207,8 @@ static void fill_uargs(u8 *globals, const struct dt_userset *u)
 {
 	struct dt_uarg(*row)[DT_MAXARGS] = (void *)(globals + u->uargs_off);
 
+	if (!u->nuargs)
+		return;
 	for (u32 i = 0; i < u->at->uargs.n && i < u->nuargs; i++)
 		memcpy(row[i], u->at->uargs.v[i].arg, sizeof(row[i]));
 }
@@ -223,4 +225,13 @@ void dt_usersets_fill(struct dt_live *l)
 			fill_late(l, globals, u);
 		fill_uargs(globals, u);
 	}
+}
+
+void dt_userset_fill(struct dt_live *l, const struct dt_userset *u, const struct dt_probe *p)
+{
+	u8 *globals = l->maps[l->obj->globals_map].mem;
+
+	((u32 *)(void *)(globals + u->id_off))[p->key] = p->id;
+	fill_texts(globals, u, p);
+	fill_uargs(globals, u);
 }

@@ -80,6 +80,10 @@ struct dt_user;
 struct dt_users *dt_users_new(struct dt_error *err);
 void dt_users_free(struct dt_users *u);
 void dt_users_ops(struct dt_users *u, struct dt_user *ops);
+/* Called before the files of a process are looked at. */
+void dt_users_before(struct dt_users *u, void (*fn)(void *arg, pid_t pid), void *arg);
+/* A number that stands for the files with code that a process maps; 0: it is gone. */
+u64 dt_users_files(struct dt_users *u, pid_t pid);
 
 /* ---- processes: dtrace_proc_create and _grab ---- */
 struct dt_proc; /* a ps_prochandle */
@@ -90,6 +94,12 @@ struct dt_proc *dt_proc_create(struct dt_error *err, const char *file, char *con
 /* Watch an existing process (never stops it). */
 struct dt_proc *dt_proc_grab(struct dt_error *err, pid_t pid);
 int dt_proc_continue(struct dt_proc *p);
+/* How far a created process is run before its functions are looked at: not at all, to where its libraries are mapped,
+ * where their constructors have run, main(). */
+enum dt_evaltime { DT_EVAL_EXEC, DT_EVAL_PREINIT, DT_EVAL_POSTINIT, DT_EVAL_MAIN };
+/* For one that has not been continued; a second time nothing happens.  -1: it got elsewhere, or ended. */
+int dt_proc_advance(struct dt_proc *p, enum dt_evaltime when);
+int dt_proc_run_to(pid_t pid, enum dt_evaltime when); /* advance.c: a stopped child of ours */
 /* A created process that still runs is left running (flag kill false) or killed. */
 void dt_proc_release(struct dt_proc *p, bool kill);
 pid_t dt_proc_pid(const struct dt_proc *p);

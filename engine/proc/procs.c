@@ -26,7 +26,7 @@
 struct dt_proc {
 	pid_t pid;
 	int pidfd;
-	bool created;
+	bool created, advanced;
 	enum dt_proc_state state;
 	int status; /* of wait(2); -1: not known */
 };
@@ -46,7 +46,11 @@ static struct dt_proc *proc_new(pid_t pid, bool created)
 	struct dt_proc *p = calloc(1, sizeof(*p));
 
 	if (p)
-		*p = (struct dt_proc){ pid, pidfd_open(pid), created, DT_PROC_RUNNING, -1 };
+		*p = (struct dt_proc){ .pid = pid,
+				       .pidfd = pidfd_open(pid),
+				       .created = created,
+				       .state = DT_PROC_RUNNING,
+				       .status = -1 };
 	return p;
 }
 
@@ -195,6 +199,14 @@ struct dt_proc *dt_proc_grab(struct dt_error *err, pid_t pid)
 	proc_free(p);
 	errno = why;
 	return dt_fail_null(err, why, "cannot grab process %d: %m", (int)pid);
+}
+
+int dt_proc_advance(struct dt_proc *p, enum dt_evaltime when)
+{
+	if (!p->created || p->state != DT_PROC_STOPPED || p->advanced)
+		return 0;
+	p->advanced = true;
+	return dt_proc_run_to(p->pid, when);
 }
 
 int dt_proc_continue(struct dt_proc *p)

@@ -37,6 +37,8 @@ struct dt_users {
 	struct dt_error *err;
 	struct file *files, **tail;
 	u32 turn;
+	void (*before)(void *arg, pid_t pid);
+	void *before_arg;
 };
 
 struct dt_users *dt_users_new(struct dt_error *err)
@@ -178,6 +180,8 @@ static int op_objects(void *arg, pid_t pid, int (*cb)(struct dt_ufile *f, bool e
 	size_t len;
 	_cleanup_free_ char *text = NULL;
 
+	if (u->before)
+		u->before(u->before_arg, pid);
 	snprintf(name, sizeof(name), "/proc/%d/exe", (int)pid);
 	if (stat(name, &w.exe) < 0)
 		memset(&w.exe, 0, sizeof(w.exe));
@@ -376,6 +380,36 @@ static int op_notes(void *arg, struct dt_ufile *f, int (*cb)(const struct dt_uno
 		return 0;
 	in.size = (u64)st.st_size;
 	return dt_elf_notes(&in, see_note, &w);
+}
+
+void dt_users_before(struct dt_users *u, void (*fn)(void *arg, pid_t pid), void *arg)
+{
+	u->before = fn;
+	u->before_arg = arg;
+}
+
+static int add_row(const struct dt_maprow *row, void *arg)
+{
+	u64 *sum = arg;
+
+	if (row->exec && row->path[0] == '/' && row->ino)
+		*sum += (row->ino + ((u64)row->major << 48) + ((u64)row->minor << 32)) *
+			UINT64_C(0x9e3779b97f4a7c15);
+	return 0;
+}
+
+u64 dt_users_files(struct dt_users *u, pid_t pid)
+{
+	char name[32];
+	size_t len;
+	_cleanup_free_ char *text = NULL;
+	u64 sum = 0;
+
+	snprintf(name, sizeof(name), "/proc/%d/maps", (int)pid);
+	text = dt_read_text(name, MAX_MAPS_TEXT, &len);
+	if (text)
+		dt_maps_parse(text, len, add_row, &sum);
+	return sum;
 }
 
 void dt_users_ops(struct dt_users *u, struct dt_user *ops)

@@ -99,7 +99,11 @@ static bool accepts(const struct dt_provider *self, const char *prov)
 static int late(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d,
 		int (*cb)(struct dt_attach *at, void *arg), void *arg)
 {
-	return dt_umod_is_program(d) ? 0 : dt_ufunc_late(ps, d, cb, arg);
+	size_t n;
+
+	return dt_umod_is_program(d) || dt_uprov_pid(d->prov, &n) < 0 ?
+		       0 :
+		       dt_ufunc_late(ps, d, cb, arg);
 }
 
 const struct dt_provider dt_provider_pid = {

@@ -159,10 +159,12 @@ static bool accepts(const struct dt_provider *self, const char *prov)
 static int late(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d,
 		int (*cb)(struct dt_attach *at, void *arg), void *arg)
 {
-	struct dt_attach *at = dt_probes_attach_of(ps, &on_usdt);
+	struct dt_attach *at;
+	size_t n;
 
-	if (dt_umod_is_program(d))
+	if (dt_umod_is_program(d) || dt_uprov_pid(d->prov, &n) < 0)
 		return 0;
+	at = dt_probes_attach_of(ps, &on_usdt);
 	return at ? cb(at, arg) : -1;
 }
 

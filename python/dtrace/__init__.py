@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Status,
     )
     from ._events import Event, Probe
+    from ._provider import Provider, StaticProbe
     from ._session import CURRENT, Session, run, trace
     from ._tables import Table, Tables
 
@@ -45,9 +46,11 @@ __all__ = [
     "LoadError",
     "Probe",
     "ProbeDict",
+    "Provider",
     "Row",
     "Session",
     "Snapshot",
+    "StaticProbe",
     "Status",
     "Table",
     "Tables",
@@ -74,6 +77,7 @@ _homes = {
         "Status",
     ),
     "_events": ("Event", "Probe"),
+    "_provider": ("Provider", "StaticProbe"),
     "_session": ("CURRENT", "Session", "run", "trace"),
     "_tables": ("Table", "Tables"),
     "jupyter": ("load_ipython_extension",),

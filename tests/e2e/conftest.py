@@ -90,7 +90,7 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             path.write_text(text)
         out = folder / (name or path.stem)
         subprocess.run(
-            [compiler, "-O1", "-g", "-fno-omit-frame-pointer", *flags, "-o", out, path],
+            [compiler, "-O1", "-g", "-fno-omit-frame-pointer", "-o", out, path, *flags],
             check=True,
             env=clean_env(),
         )

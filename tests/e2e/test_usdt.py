@@ -165,6 +165,7 @@ def test_python(trace):
     code = """
 import gc, sys
 gc.disable()
+print("ready", flush=True)
 input()
 for i in range(7):
     gc.collect(i % 3)
@@ -177,6 +178,7 @@ input()
         [python, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
+        child.stdout.readline()
         t = trace(
             "python$1:::gc-start { @[arg0] = count(); }"
             "python$1:::gc-done { @done = count(); }"
