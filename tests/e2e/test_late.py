@@ -6,9 +6,9 @@ from __future__ import annotations
 import time
 
 import pytest
+from conftest import PATIENCE
 
 import dtrace
-from conftest import PATIENCE
 
 pytestmark = pytest.mark.kernel
 
