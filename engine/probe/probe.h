@@ -63,6 +63,8 @@ enum dt_abi {
 
 /* Does the kernel get this instruction right when there is a probe on it?  Code may end within it. */
 bool dt_insn_probeable(const u8 *code, size_t n);
+/* Bytes of the instruction; 0: it is none that is known, or is cut off. */
+size_t dt_insn_len(const u8 *code, size_t n);
 
 #define DT_MAXARGS 10
 

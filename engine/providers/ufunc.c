@@ -18,6 +18,12 @@ static const struct dt_attach on_return = {
 	.kind = DT_AT_UPROBE, .abi = DT_ABI_URETURN, .target = "ureturn", .on_return = true
 };
 
+static const struct dt_attach on_insn = { .kind = DT_AT_UPROBE,
+					  .abi = DT_ABI_UINSN,
+					  .target = "uinsn" };
+
+#define MAX_FUNCTION (1u << 20) /* bytes of a function whose instructions are told apart */
+
 static int no_memory(struct dt_probes *ps)
 {
 	return dt_fail(ps->err, EDT_NOMEM, "%s", dt_errstr(EDT_NOMEM));
@@ -81,23 +87,119 @@ int dt_uprobe_add(struct dt_probes *ps, const struct dt_uscope *s, const char *f
 	return u ? add_site(ps, u, site) : -1;
 }
 
-/* ---- functions --------------------------------------------------------------------------------------------- */
+/* ---- what a description asks for ---------------------------------------------------------------------------- */
 
 struct providing {
 	struct dt_probes *ps;
 	const struct dt_uscope *s;
-	struct dt_field func;
+	struct dt_field func, offsets;
 	bool entry, ret;
+	bool offset, each; /* the name is an offset; a pattern of such, in the function of this name */
+	u64 at;
 	u32 safe, unsafe; /* functions that match */
 	/* of several names of one address that match, the best is taken */
 	struct dt_ufunc best;
 	char *name; /* best.name on the heap */
 };
 
+/* ---- instructions ------------------------------------------------------------------------------------------- */
+
+static int fail_offset(struct providing *p, const struct dt_ufunc *fn, enum dt_tag tag,
+		       const char *why)
+{
+	p->ps->tag = tag;
+	return dt_fail(p->ps->err, EDT_BADPROBE, "%s of %s: offset 0x%llx %s", fn->name,
+		       p->s->file->path, (unsigned long long)p->at, why);
+}
+
+static int add_insn(struct providing *p, const struct dt_ufunc *fn, const char *func, u64 name, u64 at)
+{
+	struct dt_usite site = { .file = p->s->file, .off = fn->off + at };
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llx", (unsigned long long)name);
+	return dt_uprobe_add(p->ps, p->s, func, text, &on_insn, &site);
+}
+
+/* The instruction at an offset of a function. */
+static int add_at(struct providing *p, const struct dt_ufunc *fn, const u8 *code, size_t n,
+		  const char *func, u64 name)
+{
+	u64 want = p->at, at = 0;
+	size_t len = 1;
+
+	while (at < want && at < n && len) {
+		len = dt_insn_len(code + at, n - at);
+		at += len;
+	}
+	if (at != want)
+		return fail_offset(p, fn, D_PROC_ALIGN, "is not where an instruction starts");
+	if (!dt_insn_len(code + at, n - at) || !dt_insn_probeable(code + at, n - at))
+		return fail_offset(p, fn, D_PROC_ALIGN,
+				   "has an instruction that the kernel cannot probe");
+	return add_insn(p, fn, func, name, at);
+}
+
+/* Those whose offsets match. */
+static int add_each(struct providing *p, const struct dt_ufunc *fn, const u8 *code, size_t n)
+{
+	char text[24];
+	size_t len;
+
+	for (u64 at = 0; at < n && (len = dt_insn_len(code + at, n - at)) > 0; at += len) {
+		snprintf(text, sizeof(text), "%llx", (unsigned long long)at);
+		if (dt_field_match(&p->offsets, text) && dt_insn_probeable(code + at, n - at) &&
+		    add_insn(p, fn, fn->name, at, at) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* func, name: as the probe is called. */
+static int add_insns(struct providing *p, const struct dt_ufunc *fn, const char *func, u64 name)
+{
+	const struct dt_user *u = p->ps->user;
+	size_t n = (size_t)DT_MIN(fn->size, (u64)MAX_FUNCTION);
+	u8 *code;
+	int rv;
+
+	if (p->offset && p->at >= fn->size)
+		return fail_offset(p, fn, D_PROC_OFF, "is not in the function");
+	code = malloc(n + 1);
+	if (!code)
+		return no_memory(p->ps);
+	n = u->code(u->arg, p->s->file, fn->vaddr, code, n);
+	rv = p->offset ? add_at(p, fn, code, n, func, name) : add_each(p, fn, code, n);
+	free(code);
+	return rv;
+}
+
+/* Function -: an address in the file. */
+static int add_address(struct providing *p)
+{
+	const struct dt_user *u = p->ps->user;
+	u64 vaddr = p->at;
+	struct dt_ufunc fn;
+
+	if (u->function_at(u->arg, p->s->file, vaddr, &fn) < 0) {
+		p->ps->tag = D_PROC_OFF;
+		return dt_fail(p->ps->err, EDT_BADPROBE, "%s: no function is at 0x%llx",
+			       p->s->file->path, (unsigned long long)vaddr);
+	}
+	p->at -= fn.vaddr;
+	return add_insns(p, &fn, "-", vaddr);
+}
+
+/* ---- functions --------------------------------------------------------------------------------------------- */
+
 static int add_function(struct providing *p, const struct dt_ufunc *fn)
 {
 	struct dt_usite site = { .file = p->s->file, .off = fn->off };
 
+	if ((p->offset || p->each) && add_insns(p, fn, fn->name, p->at) < 0)
+		return -1;
+	if (fn->unsafe)
+		return 0;
 	if (p->entry && dt_uprobe_add(p->ps, p->s, fn->name, "entry", &on_entry, &site) < 0)
 		return -1;
 	if (p->ret && dt_uprobe_add(p->ps, p->s, fn->name, "return", &on_return, &site) < 0)
@@ -120,7 +222,7 @@ static int see_function(const struct dt_ufunc *fn, void *arg)
 
 	if (!dt_field_match(&p->func, fn->name))
 		return 0;
-	if (fn->unsafe) {
+	if (fn->unsafe && !p->offset && !p->each) {
 		p->unsafe++;
 		return 0;
 	}
@@ -140,15 +242,31 @@ static int see_function(const struct dt_ufunc *fn, void *arg)
 	return 0;
 }
 
+/* Hexadecimal as probes are called: lower case, no zeros in front. */
+static bool is_offset(const char *s, u64 *at)
+{
+	size_t n = strlen(s);
+
+	if (!n || n > 16 || s[strspn(s, "0123456789abcdef")] || (n > 1 && *s == '0'))
+		return false;
+	*at = strtoull(s, NULL, 16);
+	return true;
+}
+
 int dt_ufunc_provide(struct dt_probes *ps, const struct dt_uscope *s, const struct dt_pdesc *d)
 {
 	struct dt_field name = dt_field_of(d->name);
 	struct providing p = { .ps = ps, .s = s, .func = dt_field_of(d->func) };
 	int rv = 0;
 
+	p.offsets = name;
 	p.entry = dt_field_match(&name, "entry");
 	p.ret = dt_field_match(&name, "return");
-	if (p.entry || p.ret)
+	p.offset = name.how == DT_FIELD_LITERAL && is_offset(d->name, &p.at);
+	p.each = name.how != DT_FIELD_LITERAL && p.func.how == DT_FIELD_LITERAL;
+	if (p.offset && strcmp(d->func, "-") == 0)
+		return add_address(&p);
+	if (p.entry || p.ret || p.offset || p.each)
 		rv = ps->user->functions(ps->user->arg, s->file, see_function, &p);
 	if (rv == 0)
 		rv = flush(&p);

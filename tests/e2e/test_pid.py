@@ -194,3 +194,41 @@ def test_nothing_matches(target):
     e = compile_error("pid$1:/no/such/file:main:entry { }", target.pid)
     assert e.tag == "D_PROC_LIB"
     assert "/no/such/file" in str(e)
+
+
+def test_instructions(watch_target):
+    """Every instruction of a function, in the order in which they run; ret is the last one."""
+    t = watch_target("pid$1:a.out:twice:[0-9a-f] { trace(probename); }", ("value", 1))
+    names = [int(name, 16) for name in t.data]
+    assert names[0] == 0
+    assert names == sorted(set(names))
+    assert len(names) >= 2
+    offset = t.data[1]
+    t = watch_target(
+        f"pid$1:a.out:twice:{offset} {{ trace(uregs[R_RDI]); trace(arg0); }}", ("value", 5)
+    )
+    assert t.data == [5, 0]
+    assert t.firings[0].name.endswith(f":a.out:twice:{offset}")
+
+
+def test_all_of_a_function(watch_target):
+    t = watch_target("pid$1:a.out:twice: { @[probename] = count(); }", ("value", 1))
+    rows = t.aggregations()[1]
+    assert {"entry", "return", "0"} <= set(rows)
+    assert set(rows.values()) == {1}
+
+
+def test_instruction_by_address(watch_target, target, target_binary):
+    nm = subprocess.run(["nm", target_binary], capture_output=True, text=True, check=True)
+    address = next(line.split()[0] for line in nm.stdout.splitlines() if line.endswith(" twice"))
+    t = watch_target(f"pid$1:a.out:-:{int(address, 16):x} {{ trace(uregs[R_RDI]); }}", ("value", 6))
+    assert t.data == [6]
+
+
+def test_wrong_offsets(target):
+    e = compile_error("pid$1:a.out:twice:ffff { }", target.pid)
+    assert (e.tag, "is not in the function" in str(e)) == ("D_PROC_OFF", True)
+    # the first instruction of a function with a frame has one byte (push) or, with endbr64, four
+    e = compile_error("pid$1:a.out:main:2 { }", target.pid)
+    assert (e.tag, "not where an instruction starts" in str(e)) == ("D_PROC_ALIGN", True)
+    assert compile_error("pid$1:a.out:-:1 { }", target.pid).tag == "D_PROC_OFF"

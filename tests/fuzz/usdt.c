@@ -55,6 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	dt_elf_notes(&in, see, NULL);
 	see(&n, NULL);
 	dt_insn_probeable(data, size);
+	if (dt_insn_len(data, size) > size || dt_insn_len(data, size) > 15)
+		__builtin_trap();
 	if (text) {
 		memcpy(text, data, size);
 		text[size] = '\0';

@@ -146,8 +146,41 @@ static void test_instructions(void)
 	NOT("\xcc");
 }
 
+static void test_lengths(void)
+{
+	static const struct {
+		const char *code;
+		size_t n, len;
+	} rows[] = {
+#define ROW(bytes, len) { bytes, sizeof(bytes) - 1, len }
+		ROW("\x90", 1),
+		ROW("\x48\x8b\x44\x24\x08", 5),            /* mov 8(%rsp),%rax */
+		ROW("\x48\xb8\1\2\3\4\5\6\7\10", 10),      /* movabs */
+		ROW("\x66\xb8\1\2", 4),                    /* mov $,%ax */
+		ROW("\xe8\1\2\3\4", 5),                    /* call */
+		ROW("\x0f\x84\1\2\3\4", 6),                /* je */
+		ROW("\xf7\x05\1\2\3\4\5\6\7\10", 10),      /* testl $,(%rip) */
+		ROW("\xf7\xd8", 2),                        /* neg */
+		ROW("\xf6\xc1\1", 3),                      /* test $1,%cl */
+		ROW("\x66\x2e\x0f\x1f\x84\0\0\0\0\0", 10), /* nopw cs:0(%rax,%rax) */
+		ROW("\x0f\x3a\x0f\xc1\4", 5),              /* palignr */
+		ROW("\xc5\xf8\x77", 3),                    /* vzeroupper */
+		ROW("\xc4\xe3\x7d\x39\xc1\1", 6),          /* vextracti128 */
+		ROW("\x62\xf1\xfd\x48\x6f\x46\1", 7),      /* vmovdqa64 64(%rsi),%zmm0 */
+		ROW("\x8f\xe8\x78\xc2\xec\x0e", 0),        /* XOP */
+		ROW("\x06", 0),
+		ROW("\x48", 0),
+		ROW("\x48\x8b\x44\x24", 0), /* cut off */
+		ROW("", 0),
+	};
+
+	for (size_t i = 0; i < DT_NELEM(rows); i++)
+		CHECK_INT(dt_insn_len((const u8 *)rows[i].code, rows[i].n), rows[i].len);
+}
+
 int main(void)
 {
+	test_lengths();
 	test_operands();
 	test_notes();
 	test_instructions();
