@@ -73,7 +73,7 @@ static int see_row(const struct dt_maprow *row, void *arg)
 		return 0;
 	path = dt_locate_mapped(m->pid, row, &st);
 	fd = path < 0 ? -1 : dt_reopen(path);
-	m->elf = fd < 0 ? NULL : dt_elf_open(fd, row->path);
+	m->elf = fd < 0 ? NULL : dt_elf_open(fd, row->path, false);
 	if (!m->elf || !m->elf->is64 || dt_elf_vaddr(m->elf, row->off, row->exec, &vaddr) < 0)
 		return -1;
 	m->bias = row->start - vaddr;
