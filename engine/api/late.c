@@ -76,7 +76,7 @@ static int see_probe(struct dt_probe *p, void *arg)
 {
 	struct finding *f = arg;
 	u32 cap = f->cap ? f->cap * 2 : 64;
-	void *v = f->v;
+	void *v;
 
 	if (p->at != f->u->at)
 		return 0;

@@ -204,7 +204,6 @@ static int run_to(const struct run *r)
 			return 0;
 		if (step_over(r) < 0)
 			return -1;
-		sig = 0;
 	}
 	return -1;
 }

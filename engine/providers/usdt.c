@@ -59,7 +59,8 @@ static int find_uargs(struct dt_probes *ps, struct dt_ufile *f, const struct dt_
 		return -1;
 	dt_operands_parse(n->args, n->vaddr, symbol, &syms, &uargs);
 	for (*row = 0; *row < at->uargs.n; (*row)++)
-		if (memcmp(&at->uargs.v[*row], &uargs, sizeof(uargs)) == 0)
+		if (at->uargs.v[*row].n == uargs.n &&
+		    memcmp(at->uargs.v[*row].arg, uargs.arg, sizeof(uargs.arg)) == 0)
 			return 0;
 	new = dt_vec_push(&ps->arena, &at->uargs);
 	if (!new)
