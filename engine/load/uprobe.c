@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "load/live.h"
@@ -27,7 +28,7 @@ struct attaching {
 	const struct dt_attach *at;
 	int prog;
 	u64 *offs, *counters, *cookies;
-	u32 attached;
+	u32 total, attached;
 	const struct place *refused; /* the first, and why */
 	int err;
 };
@@ -99,11 +100,25 @@ static bool is_general(int err)
 	       err == ESRCH;
 }
 
+/* Perf events take a descriptor each.  The limit that programs start with is there for those that use select();
+ * it is raised only when somebody asks for more probes than it allows. */
+static bool raise_limit(u32 more)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= r.rlim_max)
+		return false;
+	r.rlim_cur = r.rlim_max - r.rlim_cur > more ? r.rlim_cur + more : r.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &r) == 0;
+}
+
 static int attach_places(struct attaching *a, const struct place *p, u32 n)
 {
 	bool whole = n == 1 || dt_feature(a->h, DT_FEAT_UPROBE_MULTI);
 	int fd = whole ? link_places(a, p, n) : -1;
 
+	if (whole && fd < 0 && errno == EMFILE && raise_limit(a->total + 64))
+		fd = link_places(a, p, n);
 	if (fd >= 0) {
 		a->attached += n;
 		return dt_fds_add(&a->l->links, fd);
@@ -157,7 +172,7 @@ int dt_uprobes_attach(dtrace_hdl_t *h, struct dt_live *l, const struct dt_attach
 	u32 count = count_places(probes, n);
 	_cleanup_free_ struct place *v = malloc((count + 1) * sizeof(*v));
 	_cleanup_free_ u64 *numbers = malloc(3 * (count + 1) * sizeof(*numbers));
-	struct attaching a = { .h = h, .l = l, .at = at, .prog = prog };
+	struct attaching a = { .h = h, .l = l, .at = at, .prog = prog, .total = count };
 
 	if (!v || !numbers)
 		return dt_fail(&h->err, EDT_NOMEM, "%s", dt_errstr(EDT_NOMEM));
