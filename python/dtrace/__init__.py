@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ._events import Event, Probe
     from ._provider import Provider, StaticProbe
     from ._session import CURRENT, Session, run, trace
-    from ._tables import Table, Tables
+    from ._tables import Events, Table, Tables
 
 __all__ = [
     "CURRENT",
@@ -41,6 +41,7 @@ __all__ = [
     "DropKind",
     "DropWarning",
     "Event",
+    "Events",
     "Fault",
     "FaultWarning",
     "LoadError",
@@ -79,7 +80,7 @@ _homes = {
     "_events": ("Event", "Probe"),
     "_provider": ("Provider", "StaticProbe"),
     "_session": ("CURRENT", "Session", "run", "trace"),
-    "_tables": ("Table", "Tables"),
+    "_tables": ("Events", "Table", "Tables"),
     "jupyter": ("load_ipython_extension",),
 }
 _modules = ("compat", "fleet", "jupyter", "otel", "plot", "prometheus", "stacks")

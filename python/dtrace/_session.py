@@ -3,24 +3,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import os
-import shlex
 import time
 import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from . import _engine
 from ._aggregations import Aggregation, Snapshot
 from ._errors import CompileError, Drop, DTraceError, Fault, Status
 from ._events import Event
-from ._tables import Table, Tables
+from ._tables import Events, Table, Tables
+
+# What only some sessions need is imported then: asyncio takes ten times as long as starting to trace.
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
 
 Option: TypeAlias = str | int | float | bool | None
 
@@ -124,7 +126,9 @@ class Session:
                 raise ValueError("a process id is a positive number")
             self._target = self._consumer.grab(target, ignore)
         elif isinstance(target, (str, Sequence)):
-            command = shlex.split(target) if isinstance(target, str) else [*map(os.fspath, target)]
+            from shlex import split
+
+            command = split(target) if isinstance(target, str) else [*map(os.fspath, target)]
             self._target = self._consumer.create(command, ignore)
             self._command = True
         else:
@@ -173,14 +177,14 @@ class Session:
 
     # ---- events -------------------------------------------------------------------------------
 
-    def poll(self) -> list[Event]:
+    def poll(self) -> Events:
         """The events there are now, in order of time; does not wait."""
         self._check_started()
         self._pass()
         return self._take()
 
-    def _take(self) -> list[Event]:
-        events = []
+    def _take(self) -> Events:
+        events = Events()
         while self._ready:
             try:
                 events.append(self._ready.popleft())
@@ -254,6 +258,8 @@ class Session:
         return self.aevents()
 
     async def _await(self, deadline: float | None) -> bool:
+        import asyncio
+
         if self._stopped:
             await asyncio.sleep(0)
             return True
@@ -443,7 +449,7 @@ def trace(
         raise
 
 
-def run(program: str, **keywords: Any) -> tuple[list[Event], Snapshot]:
+def run(program: str, **keywords: Any) -> tuple[Events, Snapshot]:
     """Trace a D program to its end: all events, and the aggregations.
 
     The arguments are those of Session.
@@ -462,6 +468,8 @@ def ignore(pid: int, message: str) -> None:
 
 def libraries(libs: Iterable[Path_], libdirs: Iterable[Path_]) -> list[Path]:
     """Folders' libraries by name, then those named."""
+    from pathlib import Path
+
     found: list[Path] = []
     for folder in libdirs:
         path = Path(folder)
@@ -488,6 +496,8 @@ def load_library(consumer: Any, path: Path) -> None:
 
 async def readable(fd: int, seconds: float) -> None:
     """Until a descriptor is readable, or seconds have passed."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
 

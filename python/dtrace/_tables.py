@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ._aggregations import Columns
-from ._events import Facts
+from ._events import Event, Facts
 from ._text import cell_html
 
 ROWS_SHOWN = 20
@@ -136,6 +136,33 @@ class Tables(Mapping[int, Table]):
         return "".join(t._repr_html_() for t in self.values())
 
 
+class Events(list[Event]):
+    """A list of events; a notebook shows it as a table."""
+
+    def _repr_html_(self) -> str:
+        return events_html(self[:ROWS_SHOWN], len(self))
+
+
+def events_html(events: Iterable[Event], total: int) -> str:
+    """Events as a table, the names of their data in front of them where these differ."""
+    shown = list(events)
+    fields = {e.fields for e in shown}
+    common = next(iter(fields)) if len(fields) == 1 else None
+    text = any(e.text is not None for e in shown)
+    head = ["timestamp", "cpu", "probe", *(["data"] if common is None else common)]
+    rows: list[list[Any]] = []
+    for e in shown:
+        data = (
+            list(e.values)
+            if common is not None
+            else [", ".join(f"{n}={v!r}" for n, v in e.asdict().items())]
+        )
+        rows.append([e.timestamp, e.cpu, str(e.probe), *data, *([e.text or ""] if text else [])])
+    if text:
+        head.append("text")
+    return table_html(head, rows, total)
+
+
 def table_html(
     names: Iterable[str], rows: Iterable[Iterable[Any]], total: int, caption: str = ""
 ) -> str:
@@ -173,5 +200,5 @@ def frame_to_pandas(columns: Columns) -> Any:
 PROBE_PARTS = frozenset(("provider", "module", "function", "name"))
 
 
-for _public in (Table, Tables):
+for _public in (Table, Tables, Events):
     _public.__module__ = "dtrace"  # tracebacks and help() show the public name

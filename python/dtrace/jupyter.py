@@ -12,39 +12,18 @@ from __future__ import annotations
 import html
 import shlex
 from collections import deque
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._aggregations import Snapshot
 from ._errors import DTraceError
 from ._events import Event
 from ._session import CURRENT, Session, Target
-from ._tables import table_html
+from ._tables import events_html
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 EVENTS_SHOWN = 30
-
-
-def events_html(events: Iterable[Event], total: int | None = None) -> str:
-    """Events as a table, the names of their data in front of them where these differ."""
-    shown = list(events)
-    fields = {e.fields for e in shown}
-    common = next(iter(fields)) if len(fields) == 1 else None
-    text = any(e.text is not None for e in shown)
-    head = ["timestamp", "cpu", "probe", *(["data"] if common is None else common)]
-    rows: list[list[Any]] = []
-    for e in shown:
-        data = (
-            list(e.values)
-            if common is not None
-            else [", ".join(f"{n}={v!r}" for n, v in e.asdict().items())]
-        )
-        rows.append([e.timestamp, e.cpu, str(e.probe), *data, *([e.text or ""] if text else [])])
-    if text:
-        head.append("text")
-    return table_html(head, rows, len(rows) if total is None else total)
 
 
 class Result:
@@ -69,7 +48,7 @@ class Result:
             parts.append(f"<p><i>{html.escape(self.note)}</i></p>")
         shown = [e for e in list(self.events)[-EVENTS_SHOWN:] if e.values or e.text]
         if shown:
-            parts.append(events_html(shown))
+            parts.append(events_html(shown, len(shown)))
             if self.total > len(shown):
                 parts.append(f"<p>the last {len(shown)} of {self.total} events</p>")
         parts += [agg._repr_html_() for agg in self.aggregations.values()]

@@ -10,8 +10,6 @@ import pytest
 
 import dtrace
 
-pytestmark = pytest.mark.kernel
-
 PROGRAM = """
 BEGIN
 {

@@ -14,8 +14,6 @@ pytest.importorskip("IPython")
 
 from IPython.testing.globalipapp import start_ipython
 
-pytestmark = pytest.mark.kernel
-
 
 class Shell:
     """Runs cells and remembers what was shown."""

@@ -499,3 +499,41 @@ def test_in_a_forked_child(session: Start) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
     s.stop()
     assert [e.values for e in s] == [(1,), (2,)]
+
+
+# ---- others' libraries ---------------------------------------------------------------------------------------------
+
+
+def test_tables_for_others(session: Start) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pl = pytest.importorskip("polars")
+    np = pytest.importorskip("numpy")
+    s = session(
+        """
+        syscall::read:entry /pid == $target && arg2 < 1000/
+        {
+            trace(execname); trace(arg2); ustack(4); @size = quantize(arg2); @[execname] = avg(arg2);
+        }
+        """,
+        target=dtrace.CURRENT,
+    )
+    read_zeros(*range(1, 501))
+    tables = s.poll_tables()
+    table = pa.table(tables)
+    table.validate(full=True)
+    assert table.num_rows == 500
+    assert table["arg2"].to_pylist() == list(range(1, 501))
+    assert set(table["function"].to_pylist()) == {"read"}
+    assert all(isinstance(f, str) for frames in table["ustack"].to_pylist() for f in frames)
+    assert int(np.asarray(tables.only["arg2"]).sum()) == 500 * 501 // 2
+    stamps = np.asarray(tables.only["timestamp"])
+    assert (np.diff(stamps) >= 0).all()
+    frame = pl.DataFrame(s["size"])
+    assert frame["count"].sum() == 500 and frame.columns == ["low", "high", "count"]
+    assert pl.DataFrame(s[""]).row(0, named=True) == {
+        "execname": own_name(),
+        "count": 500,
+        "sum": 125250,
+        "value": 250.5,
+    }
+    assert tables.only.to_pandas()["arg2"].sum() == 125250

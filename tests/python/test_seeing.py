@@ -10,7 +10,8 @@ import pytest
 
 from dtrace import Aggregation, Distribution, Snapshot
 from dtrace._events import event_class
-from dtrace.jupyter import Result, Usage, events_html, keywords_of, parser, target_of
+from dtrace._tables import Events
+from dtrace.jupyter import Result, Usage, keywords_of, parser, target_of
 
 HOSTILE = "<img src=x onerror=alert(1)>$x^2$\x1b[0m\udc80"
 
@@ -95,13 +96,14 @@ def event(fake: ModuleType, *values: Any, names: tuple[str, ...], text: str | No
 
 def test_events_as_a_table(fake: ModuleType) -> None:
     same = [event(fake, HOSTILE, i, names=("execname", "arg0")) for i in range(3)]
-    page = events_html(same)
+    page = Events(same)._repr_html_()
     assert page.count("<tr>") == 4 and "<th>execname</th><th>arg0</th>" in page
     assert "<img" not in page and "\x1b" not in page
     page.encode()
-    mixed = events_html([*same, event(fake, 7, names=("pid",), text="hello")])
+    mixed = Events([*same, event(fake, 7, names=("pid",), text="hello")])._repr_html_()
     assert "<th>data</th><th>text</th>" in mixed and "pid=7" in mixed and "hello" in mixed
-    assert events_html([]).count("<tr>") == 1
+    assert Events()._repr_html_().count("<tr>") == 1
+    assert "and 30 more" in Events(same[:1] * 50)._repr_html_()
 
 
 def test_a_result(fake: ModuleType) -> None:
