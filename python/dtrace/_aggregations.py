@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeAlias
 from . import _engine
 from ._distribution import Distribution, Kind, unpack
 from ._events import field_names
+from ._mapping import MappingLike
 from ._text import cell_html, shorten
 
 Key: TypeAlias = tuple[Any, ...]
@@ -108,7 +109,7 @@ def is_nothing(state: State) -> bool:
 # ---- one aggregation ----------------------------------------------------------------------------
 
 
-class Aggregation(Mapping[Key, Any]):
+class Aggregation(MappingLike[Key, Any]):
     """An aggregation as it was at one time: values by key.
 
     Keys are tuples; one of a single part may be given as itself: ``agg["bash"]``.  An aggregation

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ._aggregations import Columns
 from ._events import Event, Facts
+from ._mapping import MappingLike
 from ._text import cell_html
 
 ROWS_SHOWN = 20
@@ -82,7 +83,7 @@ class Table:
         return table_html(self.names, rows, len(self), self.description)
 
 
-class Tables(Mapping[int, Table]):
+class Tables(MappingLike[int, Table]):
     """Tables of events, by the number of their clause.
 
     A program whose events are all of one clause may be used as if it was that table: ``only``,

@@ -28,6 +28,9 @@ def test_keys_and_values() -> None:
     assert dict(a) == {("bash",): 3, ("cat",): 5}
     assert a == {("bash",): 3, ("cat",): 5}
     assert "cat" in a and ("cat",) in a and "ls" not in a and [] not in a
+    assert a.get("cat") == 5 and a.get("ls") is None and a.get("ls", 0) == 0
+    assert list(a.keys()) == list(a) and list(a.values()) == [3, 5]
+    assert (("cat",), 5) in a.items() and ("cat",) in a.keys()  # noqa: SIM118
     assert len(a) == 2 and list(a) == [("bash",), ("cat",)]
     with pytest.raises(KeyError, match="ls"):
         a["ls"]
