@@ -93,6 +93,18 @@ PyTypeObject *py_record_type(PyObject *module)
 
 /* ---- what is Python code ------------------------------------------------------------------------------ */
 
+/* Several threads may be the first one; what one of them has found stays. */
+static void keep_first(struct py_state *st, PyObject **where, PyObject *found)
+{
+	PyThread_acquire_lock(st->registry->lock, WAIT_LOCK);
+	if (!*where) {
+		*where = found;
+		found = NULL;
+	}
+	PyThread_release_lock(st->registry->lock);
+	Py_XDECREF(found);
+}
+
 int py_events_import(struct py_state *st)
 {
 	const struct {
@@ -113,7 +125,7 @@ int py_events_import(struct py_state *st)
 
 		if (!found)
 			return -1;
-		Py_XSETREF(*names[i].where, found);
+		keep_first(st, names[i].where, found);
 	}
 	return module ? 0 : -1;
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from ._aggregations import Aggregation, Snapshot
 from ._distribution import Distribution, Range
-from ._text import shorten
+from ._text import printable, shorten
 
 
 def _axes(ax: Any) -> Any:
@@ -24,8 +24,8 @@ def _axes(ax: Any) -> Any:
 
 
 def safe(text: str) -> str:
-    """Not taken for mathematics by matplotlib."""
-    return text.encode("utf-8", "replace").decode().replace("$", r"\$")
+    """Without control characters, and not taken for mathematics by matplotlib."""
+    return printable(text).replace("$", r"\$")
 
 
 def distribution(d: Distribution, ax: Any = None, *, title: str = "", color: Any = None) -> Any:

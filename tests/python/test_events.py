@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import pickle
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -183,3 +184,27 @@ def test_no_leaks(fake: ModuleType) -> None:
     gc.collect()
     assert len(gc.get_objects()) - before < 20
     assert sys.getrefcount(fake.Record) < 1000
+
+
+def test_many_threads(fake: ModuleType) -> None:
+    """All ways of reading at once, on one consumer and on several."""
+    shared = started(fake, FIRINGS + "probe 1 a:b:c:d\n printf hello\nagg 1 1\n str 8 k\n words 5")
+    failures: list[BaseException] = []
+
+    def work(n: int) -> None:
+        try:
+            for i in range(60):
+                own = started(fake, FIRINGS)
+                assert len(own.events()[0]) == 3
+                for c in (own, shared):
+                    (c.collect, c.events, c.collected, c.aggregations)[(i + n) % 4]()
+                own.close()
+        except BaseException as e:
+            failures.append(e)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert not failures
