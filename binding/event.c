@@ -282,7 +282,8 @@ static void end_of_firing(struct py_call *call)
 
 		if (!text)
 			return;
-		Py_SETREF(r->text, text);
+		Py_DECREF(r->text);
+		r->text = text;
 	}
 	gathered(call);
 }

@@ -7,7 +7,8 @@
 
 A source is an aggregation with stacks among its keys, a table or events with stacks among their
 data.  Parts of a key that are no stacks become the outermost frames.  Where there are both, the
-kernel's frames come inside of the user's.
+kernel's frames come inside of the user's.  Frames are functions: the places in them that stacks
+tell (``read+0x4c``) are added up, unless offsets are asked for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,15 +32,26 @@ Stacks: TypeAlias = list[tuple[tuple[str, ...], int]]
 Source: TypeAlias = Aggregation | Table | Iterable[Event]
 
 
-def stacks(source: Source) -> Stacks:
-    """The stacks of a source, with their weights."""
+def stacks(source: Source, *, offsets: bool = False) -> Stacks:
+    """The stacks of a source, with their weights.
+
+    offsets: tell the places in a function apart.
+    """
+    rows: Iterable[tuple[Sequence[Any], Sequence[str | None], int]]
     if isinstance(source, Aggregation):
-        rows = [(key, weight_of(value)) for key, value in source.items()]
-        return merged((frames_of(key, source.expressions), n) for key, n in rows)
-    if isinstance(source, Table):
+        rows = [(key, source.expressions, weight_of(value)) for key, value in source.items()]
+    elif isinstance(source, Table):
         columns = [source[name].tolist() for name in source.fields]
-        return merged((frames_of(row, source.expressions), 1) for row in zip(*columns, strict=True))
-    return merged((frames_of(e.values, e.expressions), 1) for e in source)
+        rows = [(row, source.expressions, 1) for row in zip(*columns, strict=True)]
+    else:
+        rows = [(e.values, e.expressions, 1) for e in source]
+    return merged((frames_of(parts, of, offsets), n) for parts, of, n in rows)
+
+
+@lru_cache(maxsize=10000)
+def function_of(frame: str) -> str:
+    """A frame without the place in the function."""
+    return re.sub(r"\+0x[0-9a-f]+$", "", frame)
 
 
 def weight_of(value: Any) -> int:
@@ -49,7 +62,9 @@ def weight_of(value: Any) -> int:
     raise TypeError("averages and deviations have no weight: count() or sum() is what is wanted")
 
 
-def frames_of(parts: Sequence[Any], expressions: Sequence[str | None]) -> tuple[str, ...]:
+def frames_of(
+    parts: Sequence[Any], expressions: Sequence[str | None], offsets: bool
+) -> tuple[str, ...]:
     """One stack of what may be several, and other things."""
     others: list[str] = []
     user: list[str] = []
@@ -59,7 +74,8 @@ def frames_of(parts: Sequence[Any], expressions: Sequence[str | None]) -> tuple[
             others.append(str(part))
             continue
         expression = (expressions[i] if i < len(expressions) else None) or ""
-        (kernel if re.match(r"\s*stack\b", expression) else user).extend(reversed(part))
+        frames = reversed(part) if offsets else map(function_of, reversed(part))
+        (kernel if re.match(r"\s*stack\b", expression) else user).extend(frames)
     return (*others, *user, *kernel)
 
 
@@ -184,7 +200,7 @@ class _Profile:
     def place(self, frame: str) -> int:
         if frame not in self.places:
             module, _, symbol = frame.rpartition("`")
-            name = re.sub(r"\+0x[0-9a-f]+$", "", symbol)
+            name = function_of(symbol)
             self.places[frame] = n = len(self.places) + 1
             line = message(4, number(1, self.function(module, name)))
             address = int(symbol, 16) if re.fullmatch(r"0x[0-9a-f]{1,16}", symbol) else 0
