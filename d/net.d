@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net.d - families of addresses */
+/* net.d - addresses and their families */
+
+typedef uint32_t ipaddr_t;
+typedef struct in6_addr in6_addr_t;
 
 inline int AF_UNSPEC = 0;
 inline int AF_FILE = 1;

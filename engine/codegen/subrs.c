@@ -109,10 +109,22 @@ static vreg subr_copyinto(struct gen *g, const struct dt_node *n)
 	return e_movi(g, 0);
 }
 
+/* A string as bytes: the number to be copied may be any, so they are read like memory that others own. */
+static struct addr string_source(struct gen *g, const struct dt_node *n)
+{
+	u32 size = g_str_bound(g, n);
+	struct mem text = g_tmp(g, size);
+
+	e_zero(g, text, size);
+	g_str_into(g, n, text, size);
+	return (struct addr){ .kind = ADDR_KERN, .m = { e_launder(g, e_addr(g, text)), 0 } };
+}
+
 /* By way of a copy, since the two may overlap */
 static vreg subr_bcopy(struct gen *g, const struct dt_node *n)
 {
-	struct addr src = g_ptr(g, n->args[0]);
+	struct addr src = dt_type_is_string(n->args[0]->type) ? string_source(g, n->args[0]) :
+								g_ptr(g, n->args[0]);
 	struct addr to = g_ptr(g, n->args[1]);
 	struct size size = size_arg(g, n->args[2]);
 	struct mem copy = g_tmp(g, size.max);

@@ -391,45 +391,36 @@ static bool is_pointer(const struct dt_node *n)
 	return dt_type_is_pointer(n->type);
 }
 
-/* Bytes that a pointer steps; 0 (reported): it cannot. */
-static bool can_step(struct dt_compile *c, struct dt_node **p, struct dt_loc loc, const char *op)
+/* Does it step by whole objects?  false (reported): what it points to has no size.  vfptr: the tag for void and
+ * functions. */
+static bool can_step(struct dt_compile *c, const struct dt_node *p, struct dt_loc loc,
+		     const char *op, enum dt_tag vfptr)
 {
-	const struct dt_type *t = dt_type_resolve((*p)->type), *ref = dt_type_resolve(t->ref);
+	const struct dt_type *t = dt_type_resolve(p->type), *ref = dt_type_resolve(t->ref);
+	bool void_or_function = !ref || ref->kind == DT_VOID || ref->kind == DT_FUNC;
 
-	if (!ref || ref->kind == DT_VOID) { /* steps a byte */
-		struct dt_node *cast = dt_node_new(c, N_CAST, (*p)->loc);
-
-		cast->l = *p;
-		*p = typed(cast,
-			   dt_type_pointer(c->ts, t->ref && t->ref->is_userland ?
-							  dt_userland(c, dt_basic(c, DT_T_CHAR)) :
-							  dt_basic(c, DT_T_CHAR)));
+	if (!void_or_function && dt_type_size(ref))
 		return true;
-	}
-	if (dt_type_size(ref))
-		return true;
-	dt_err(c, D_OP_INCOMPLETE, loc,
-	       "operator %s cannot be applied to a pointer to %s: its size is not known", op,
-	       dt_tstr(c, t->ref));
+	dt_err(c, void_or_function ? vfptr : D_OP_INCOMPLETE, loc,
+	       "operator %s cannot be applied to \"%s\": the size of what it points to is not known%s",
+	       op, dt_tstr(c, p->type), void_or_function ? "; cast it to char *" : "");
 	return false;
 }
 
 static struct dt_node *check_step(struct dt_compile *c, struct dt_node *n)
 {
-	struct dt_type *t = n->l->type;
-
-	if (!can_step(c, &n->l, n->loc, dt_op_text(n->op)))
+	if (!can_step(c, n->l, n->loc, dt_op_text(n->op), D_OP_INCOMPAT))
 		return dt_poison(c, n);
 	n->r = dt_cast(c, n->r, dt_type_int(c->ts, 8, dt_type_is_signed(n->r->type)));
-	typed(n, n->l->type);
-	return dt_cast(c, n, t);
+	return typed(n, n->l->type);
 }
 
 static struct dt_node *check_difference(struct dt_compile *c, struct dt_node *n)
 {
 	if (!pointers_compat(n->l->type, n->r->type))
 		return incompat(c, n, n->l, n->r, "-");
-	if (!can_step(c, &n->l, n->loc, "-") || !can_step(c, &n->r, n->loc, "-"))
+	if (!can_step(c, n->l, n->loc, "-", D_OP_INCOMPAT) ||
+	    !can_step(c, n->r, n->loc, "-", D_OP_INCOMPAT))
 		return dt_poison(c, n);
 	return typed(n, dt_basic(c, DT_T_LONG));
 }
@@ -694,6 +685,12 @@ static struct dt_node *check_assign(struct dt_compile *c, struct dt_node *n)
 		       "operator = cannot be applied to a value of dynamic type");
 		return dt_poison(c, n);
 	}
+	if (dt_type_is_array(n->l->type) && !dt_is_zero(n->r)) {
+		dt_err(c, D_OP_ARRFUN, n->loc,
+		       "operator = cannot be applied to an array (\"%s\"): assign its elements",
+		       dt_tstr(c, n->l->type));
+		return dt_poison(c, n);
+	}
 	if (!dt_convert(c, &n->r, n->l->type))
 		return incompat(c, n, n->l, n->r, "=");
 	return typed(n, n->l->type);
@@ -718,14 +715,8 @@ static struct dt_node *check_opassign(struct dt_compile *c, struct dt_node *n)
 	if (dt_is_poison(n->l) || dt_is_poison(n->r))
 		return dt_poison(c, n);
 	if ((op == N_ADD || op == N_SUB) && is_pointer(n->l) && is_int(n->r)) {
-		const struct dt_type *ref = dt_type_resolve(dt_type_resolve(n->l->type)->ref);
-
-		if (!ref || !dt_type_size(ref)) {
-			dt_err(c, D_OP_INCOMPLETE, n->loc,
-			       "operator %s cannot be applied to a pointer to %s", text,
-			       dt_tstr(c, ref));
+		if (!can_step(c, n->l, n->loc, text, D_OP_VFPTR))
 			return dt_poison(c, n);
-		}
 		n->optype = n->l->type;
 		n->r = dt_cast(c, n->r, dt_type_int(c->ts, 8, dt_type_is_signed(n->r->type)));
 		return typed(n, n->l->type);
@@ -765,11 +756,8 @@ static struct dt_node *check_incdec(struct dt_compile *c, struct dt_node *n)
 		       dt_op_text(n->op), dt_tstr(c, n->l->type));
 		return dt_poison(c, n);
 	}
-	if (is_pointer(n->l) && !dt_type_size(dt_type_resolve(n->l->type)->ref)) {
-		dt_err(c, D_OP_INCOMPLETE, n->loc, "operator %s cannot be applied to \"%s\"",
-		       dt_op_text(n->op), dt_tstr(c, n->l->type));
+	if (is_pointer(n->l) && !can_step(c, n->l, n->loc, dt_op_text(n->op), D_OP_VFPTR))
 		return dt_poison(c, n);
-	}
 	return typed(n, n->l->type);
 }
 
@@ -971,7 +959,8 @@ static void check_value_stmt(struct dt_compile *c, struct dt_stmt *s)
 {
 	s->expr = dt_check_expr(c, s->expr);
 	if (!dt_is_poison(s->expr) && is_kind(s->expr, DT_DYN))
-		dt_err(c, D_OP_DYN, s->loc, "expression of dynamic type has no use");
+		dt_err(c, D_CG_DYN, s->loc,
+		       "an expression of dynamic type has no value: name one of its elements or members");
 }
 
 static void check_stmt(struct dt_compile *c, struct dt_stmt *s)

@@ -47,6 +47,10 @@ static bool fit_arg(struct dt_compile *c, struct dt_node **arg, char letter)
 		if (dt_type_is_int((*arg)->type))
 			*arg = dt_cast(c, *arg, dt_basic(c, DT_T_UINTPTR));
 		return dt_type_is_scalar((*arg)->type);
+	case 'S':
+		if (dt_type_is_string(n->type))
+			return true;
+		return fit_arg(c, arg, 'P');
 	case 'P': *arg = dt_decay(c, n); return dt_type_is_pointer((*arg)->type) || dt_is_zero(n);
 	default: return !is_kind(n, DT_VOID) && !is_kind(n, DT_DYN);
 	}
@@ -59,6 +63,7 @@ static const char *letter_text(char letter)
 	case 'i': return "integer";
 	case 'k': return "integer constant";
 	case 'p': return "pointer or integer";
+	case 'S':
 	case 'P': return "pointer";
 	default: return "value";
 	}

@@ -87,14 +87,24 @@ static const char *hint(const struct dt_conv *v, const struct dt_type *t)
 	return v->cls == DT_CONV_INT && dt_type_is_pointer(t) ? "; use %p" : "";
 }
 
+/* A size modifier (h l ll) names the size of the integer. */
+static bool size_ok(const struct dt_conv *v, const struct dt_type *t)
+{
+	u64 want = v->size[0] == 'l' ? 8 : v->size[1] == 'h' ? 1 : 2;
+
+	return v->cls != DT_CONV_INT || !v->size[0] || v->size[0] == 'w' || v->agg ||
+	       dt_type_size(t) == want;
+}
+
 static bool conv_ok(struct dt_compile *c, const struct dt_conv *v, const struct dt_type *t,
 		    u32 argno, struct dt_loc loc, const char *name)
 {
-	if (t->kind == DT_POISON || classes[v->cls].takes(t))
+	if (t->kind == DT_POISON || (classes[v->cls].takes(t) && size_ok(v, t)))
 		return true;
 	dt_err(c, D_PRINTF_ARG_TYPE, loc,
-	       "%s( ) argument #%u is incompatible with conversion %s, which takes %s: it is \"%s\"%s",
-	       name, argno, conv_text(c, v), classes[v->cls].what, dt_tstr(c, t), hint(v, t));
+	       "%s( ) argument #%u is incompatible with conversion %s, which takes %s%s: it is \"%s\"%s",
+	       name, argno, conv_text(c, v), classes[v->cls].what,
+	       classes[v->cls].takes(t) ? " of that size" : "", dt_tstr(c, t), hint(v, t));
 	return false;
 }
 
@@ -212,6 +222,22 @@ static void check_conv(struct dt_compile *c, struct walk *w, const struct dt_con
 		take_arg(c, w, v);
 }
 
+/* An action that gives no value. */
+static bool is_void_action(const struct dt_node *n)
+{
+	const struct dt_action *act = n->op == N_CALLNAME ? dt_bind_action(n->str) : NULL;
+
+	return act && !(act->flags & (DT_AF_KEY | DT_AF_AGG));
+}
+
+static struct dt_node *void_action(struct dt_compile *c, const struct dt_stmt *s, u32 i)
+{
+	dt_err(c, D_PRINTF_ARG_TYPE, s->args[i]->loc,
+	       "%s( ) argument #%u: action %s( ) gives no value", s->act->name, i + 2,
+	       s->args[i]->str);
+	return dt_poison(c, s->args[i]);
+}
+
 void dt_check_printf(struct dt_compile *c, struct dt_stmt *s)
 {
 	struct walk w = { .s = s };
@@ -222,7 +248,8 @@ void dt_check_printf(struct dt_compile *c, struct dt_stmt *s)
 	if (!dt_take_format(c, s))
 		return;
 	for (i = 0; i < s->nargs; i++)
-		s->args[i] = dt_check_key(c, s->args[i]);
+		s->args[i] = is_void_action(s->args[i]) ? void_action(c, s, i) :
+							  dt_check_key(c, s->args[i]);
 	f = parse_format(c, s, loc);
 	if (!f)
 		return;
@@ -274,6 +301,28 @@ static bool check_aggs(struct dt_compile *c, struct dt_stmt *s)
 	return true;
 }
 
+/* A * in a format of printa: the next key says how wide, or how precise. */
+static bool take_key(struct dt_compile *c, const struct dt_stmt *s, const struct dt_conv *v,
+		     const char *what, u32 *key)
+{
+	const struct dt_aggvar *a = s->args[0]->agg;
+
+	if (*key >= a->nkeys) {
+		dt_err(c, D_PRINTF_DYN_PROTO, s->loc,
+		       "printa( ) prototype mismatch: conversion %s needs a key for the %s *",
+		       conv_text(c, v), what);
+		return false;
+	}
+	if (!dt_type_is_int(a->keys[*key])) {
+		dt_err(c, D_PRINTF_DYN_TYPE, s->loc,
+		       "printa( ): key #%u of @%s must be an integer for the %s *, not \"%s\"",
+		       *key + 1, a->name, what, dt_tstr(c, a->keys[*key]));
+		return false;
+	}
+	++*key;
+	return true;
+}
+
 /* Conversions take the keys in turn, those with an @ the aggregations' values. */
 static void check_printa_format(struct dt_compile *c, struct dt_stmt *s, const struct dt_fmt *f)
 {
@@ -284,12 +333,9 @@ static void check_printa_format(struct dt_compile *c, struct dt_stmt *s, const s
 	for (v = f->conv; v < f->conv + f->n; v++) {
 		if (v->cls == DT_CONV_LITERAL)
 			continue;
-		if (v->dynwidth || v->dynprec) {
-			dt_err(c, D_PRINTF_DYN_PROTO, s->loc,
-			       "printa( ) conversion %s: there are no arguments for a *",
-			       conv_text(c, v));
+		if ((v->dynwidth && !take_key(c, s, v, "width", &key)) ||
+		    (v->dynprec && !take_key(c, s, v, "precision", &key)))
 			return;
-		}
 		if (v->agg) {
 			if (++values > s->nargs && s->nargs > 1) {
 				dt_err(c, D_PRINTA_AGGPROTO, s->loc,

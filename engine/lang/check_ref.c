@@ -704,7 +704,8 @@ struct dt_node *dt_check_offsetof(struct dt_compile *c, struct dt_node *n)
 					  "offsetof operand %s is of incomplete type", dt_tstr(c, t));
 		m = dt_type_member(dt_type_resolve(t), name, &bit_off);
 		if (!m) {
-			dt_err(c, D_TYPE_MEMBER, n->loc, "%s is not a member of %s", name,
+			dt_err(c, D_UNKNOWN, n->loc,
+			       "failed to determine offset of %s: it is not a member of %s", name,
 			       dt_tstr(c, t));
 			return dt_poison(c, n);
 		}

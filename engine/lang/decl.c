@@ -375,11 +375,14 @@ static struct dt_type *begin_tag(struct dt_compile *c, enum dt_kw word, const ch
 	struct dt_type *t = dt_htab_get(&c->names.tags, tagged),
 		       *old = dt_htab_get(&c->ts->tags, tagged);
 
-	if (t && t->kind == DT_FWD && !t->ref)
+	if (t && t->kind == DT_FWD && !t->ref) {
+		t->is_begun = true;
 		return t;
+	}
 	if (t || (old && old->kind != DT_FWD))
 		dt_err(c, D_DECL_TYPERED, loc, "type redeclared: %s", tagged);
 	t = fwd_new(c, word, name);
+	t->is_begun = true;
 	dt_put(c, &c->names.tags, tagged, t);
 	return t;
 }

@@ -148,7 +148,7 @@ enum dt_builtin_id {
 extern const struct dt_builtin dt_builtins[];
 
 /* A row of subrs.def: SUBR(name, ID, result type, "argument types", min args, flags).  Argument letters:
- * s string-like, i integer, p pointer or integer, P pointer (any), a any, k constant integer. */
+ * s string-like, i integer, p pointer or integer, P pointer (any), S pointer or string, a any, k constant integer. */
 struct dt_subr {
 	const char *name;
 	int id;

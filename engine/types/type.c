@@ -493,7 +493,7 @@ struct dt_type *dt_type_resolve(struct dt_type *t)
 
 	t = (struct dt_type *)strip(t);
 	if (t && t->kind == DT_FWD) {
-		found = t->ref ? t->ref : find_fwd(t);
+		found = t->ref || t->is_begun ? t->ref : find_fwd(t);
 		if (!found)
 			return t;
 		t->ref = found;

@@ -53,10 +53,11 @@ struct dt_type {
 	bool is_const;
 	bool is_userland; /* an address in the traced process: needs copyin */
 	bool complete; /* members are loaded; struct, union, enum of the kernel: dt_type_resolve() does it */
-	u8 is_enum_fwd;   /* FWD: of an enum */
-	u8 is_union_fwd;  /* FWD: of a union */
-	u16 align;        /* cache of dt_type_align; 0: not known yet */
-	u64 size;         /* bytes; STRING: 0 (ask the compilation) */
+	u8 is_enum_fwd;  /* FWD: of an enum */
+	u8 is_union_fwd; /* FWD: of a union */
+	bool is_begun; /* FWD: of a type whose declaration is being read: the kernel's is not meant */
+	u16 align;     /* cache of dt_type_align; 0: not known yet */
+	u64 size;      /* bytes; STRING: 0 (ask the compilation) */
 	const char *name; /* "int", "task_struct" (without struct), typedef name; NULL: anonymous */
 	struct dt_type *ref;
 	u64 nelems; /* ARRAY */

@@ -1,0 +1,9 @@
+void *p;
+void (*f)(int);
+BEGIN
+{
+	p++;
+	--p;
+	p += 4;
+	f -= 1;
+}
