@@ -409,6 +409,14 @@ dtrace_prog_t *dtrace_program_fcompile(dtrace_hdl_t *, FILE *, unsigned int cfla
 int dtrace_program_exec(dtrace_hdl_t *, dtrace_prog_t *, dtrace_proginfo_t *);
 void dtrace_program_info(dtrace_hdl_t *, dtrace_prog_t *, dtrace_proginfo_t *);
 
+/* For C programs with static probes: the C header for the providers that the handle's programs declare, with a macro
+ * PROVIDER_PROBE(...) and PROVIDER_PROBE_ENABLED() for each probe, in terms of <sys/sdt.h>; fname is what the header will
+ * be called.  And the object file that such a program is linked with: it holds the counters that _ENABLED() reads.
+ * The objects that have the probes in them are only looked at: they need no change. */
+int dtrace_program_header(dtrace_hdl_t *, FILE *, const char *fname);
+int dtrace_program_link(dtrace_hdl_t *, dtrace_prog_t *, unsigned int flags, const char *file,
+			int objc, char *const objv[]);
+
 /* Each clause's probe descriptions in program order.  The callback's first non-zero value ends the walk and is
  * returned.  Statements are the library's. */
 int dtrace_stmt_iter(dtrace_hdl_t *, dtrace_prog_t *, dtrace_stmt_f *, void *);

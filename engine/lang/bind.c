@@ -308,7 +308,8 @@ static bool ask_args(struct dt_compile *c, struct dt_loc loc)
 		const struct dt_probe *p = cl->matched[i], *p0 = cl->matched[0];
 
 		memset(&other, 0, sizeof(other));
-		if (dt_probe_args(c->env->probes, p, &other) || !other.argc) {
+		if (!dt_declared_args(c, p, &other) &&
+		    (dt_probe_args(c->env->probes, p, &other) || !other.argc)) {
 			dt_err(c, D_ARGS_NONE, loc,
 			       "args[ ] may not be referenced because %s:%s:%s:%s has no arguments of known types",
 			       p->provider, p->mod, p->func, p->name);
@@ -412,6 +413,7 @@ void dt_names_publish(struct dt_compile *c)
 	publish_types(c);
 	publish_inlines(c);
 	publish_vars(c);
+	dt_providers_publish(c);
 }
 
 void dt_names_fini(struct dt_newnames *n)
@@ -425,5 +427,4 @@ void dt_names_fini(struct dt_newnames *n)
 	dt_htab_fini(&n->aggs);
 	dt_htab_fini(&n->inlines);
 	dt_htab_fini(&n->mentioned);
-	dt_htab_fini(&n->probes);
 }

@@ -212,6 +212,17 @@ static bool check_args(struct dt_compile *c, struct dt_node *n)
 	return ok;
 }
 
+static struct dt_node *translated_arg(struct dt_compile *c, struct dt_node *arg, int at)
+{
+	struct dt_node *x = dt_translated(c, arg, c->args.type[at]);
+
+	if (dt_is_poison(x) || dt_has_xlator(c, x))
+		return x;
+	dt_err(c, D_ARGS_XLATOR, arg->loc, "translator for args[%d] from %s to %s is not defined",
+	       at, dt_tstr(c, arg->type), c->args.type[at]);
+	return dt_poison(c, x);
+}
+
 static struct dt_node *check_probe_arg(struct dt_compile *c, struct dt_node *n)
 {
 	struct dt_node *i = n->args[0];
@@ -245,7 +256,7 @@ static struct dt_node *check_probe_arg(struct dt_compile *c, struct dt_node *n)
 	n->l = NULL;
 	n->nargs = 0;
 	typed(n, t);
-	return c->args.native[at] ? dt_translated(c, n, c->args.type[at]) : n;
+	return c->args.native[at] ? translated_arg(c, n, (int)at) : n;
 }
 
 static struct dt_node *check_builtin_array(struct dt_compile *c, struct dt_node *n,

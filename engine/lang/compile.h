@@ -206,11 +206,11 @@ struct dt_newnames {
 	struct dt_htab aggs;                 /* struct dt_aggvar */
 	struct dt_htab inlines;
 	struct dt_htab mentioned;     /* identifiers used as values: no types, then */
-	struct dt_htab probes;        /* of the provider being declared */
 	DT_VEC(struct dt_var *) vars; /* globals and self->, in order */
 	DT_VEC(struct dt_var *) thisvars;
 	DT_VEC(struct dt_aggvar *) aggvars;
 	struct dt_xlator *xlators;
+	struct dt_provdecl *providers;
 };
 
 /* A name that #pragma D attributes or binding spoke of. */
@@ -341,6 +341,12 @@ void dt_declare_typedef(struct dt_compile *c, const struct dt_decl *d);
 void dt_parse_declaration(struct dt_compile *c);
 struct dt_item *dt_item_add(struct dt_compile *c, enum dt_item_kind kind);
 
+/* ---- provider.c: declarations of providers ------------------------------------------------- */
+void dt_parse_provider(struct dt_compile *c);
+/* The arguments that a declaration gives to the probe; false: there is none. */
+bool dt_declared_args(struct dt_compile *c, const struct dt_probe *p, struct dt_probe_args *out);
+void dt_providers_publish(struct dt_compile *c);
+
 /* ---- bind.c -------------------------------------------------------------------------------- */
 void dt_bind_clause(struct dt_compile *c, struct dt_clause *cl);
 /* Variables: found, or made (type NULL) when create; NULL when there is none. */
@@ -448,6 +454,8 @@ struct dt_node *dt_expand_inline(struct dt_compile *c, struct dt_inline *in, str
 				 struct dt_node **args, u32 nargs);
 struct dt_node *dt_expand_xlate(struct dt_compile *c, struct dt_node *x, const char *member,
 				struct dt_loc loc);
+/* Is there a translator for xlate <...> (...)? */
+bool dt_has_xlator(struct dt_compile *c, const struct dt_node *x);
 void dt_check_inline(struct dt_compile *c, struct dt_inline *in);
 void dt_check_xlator(struct dt_compile *c, struct dt_xlator *x);
 struct dt_inline *dt_inline_publish(struct dt_compile *c, const struct dt_inline *in);

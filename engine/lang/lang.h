@@ -262,11 +262,28 @@ struct dt_clause {
 	u32 index; /* in the handle, program order; epid is index + 1 */
 };
 
+/* provider P { probe name(in) : (out); ... }; */
+struct dt_probeparam {
+	struct dt_type *type;
+	const char *name; /* NULL: none */
+	u32 from;         /* output: the input parameter that it is made of */
+};
+struct dt_probedecl {
+	const char *name;                     /* as in C: my__probe is my-probe */
+	DT_VEC(struct dt_probeparam) in, out; /* out may be empty: as in */
+};
+struct dt_provdecl {
+	const char *name;
+	DT_VEC(struct dt_probedecl) probes;
+	struct dt_provdecl *next; /* newest first */
+};
+
 /* Names that live with the handle and are shared by its programs. */
 struct dt_symtab {
 	struct dt_arena arena;
 	struct dt_htab globals, self, aggs, inlines;
-	struct dt_xlator *xlators; /* newest first */
+	struct dt_xlator *xlators;     /* newest first */
+	struct dt_provdecl *providers; /* newest first */
 	u32 ninlines;
 	DT_VEC(struct dt_var *) vars;
 	DT_VEC(struct dt_aggvar *) aggvars; /* by varid - 1 */

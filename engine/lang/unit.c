@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unit.c - what stands outside clauses: declarations of types and variables, inlines, translators,
- * providers.
+ * unit.c - what stands outside clauses: declarations of types and variables, inlines, translators.
  *
  * Types take effect at once, since parsing needs them; the rest becomes items that the checker
  * meets in program order.
@@ -182,83 +181,6 @@ static void parse_translator(struct dt_compile *c)
 	dt_item_add(c, I_XLATOR)->xl = x;
 }
 
-/* ---- provider P { probe f(T a) : (T b); ... }; --------------------------------------------- */
-
-#define MAX_PROBE_ARGS 32
-
-static u32 parse_probe_args(struct dt_compile *c)
-{
-	struct dt_specs s;
-	struct dt_decl d;
-	u32 n = 0;
-
-	if (!dt_expect(c, T_LPAR) || dt_accept(c, T_RPAR))
-		return 0;
-	do {
-		if (!dt_parse_specs(c, &s) || !dt_parse_declarator(c, &s, &d))
-			return n;
-		n += dt_type_resolve(d.type)->kind != DT_VOID;
-		/* what it is translated to */
-		if (dt_accept(c, T_COLON) &&
-		    (!dt_parse_specs(c, &s) || !dt_parse_declarator(c, &s, &d)))
-			return n;
-	} while (dt_accept(c, T_COMMA));
-	dt_expect(c, T_RPAR);
-	return n;
-}
-
-static bool parse_probe(struct dt_compile *c, struct dt_htab *seen)
-{
-	struct dt_token name;
-
-	if (!dt_expect(c, TOK_KW(PROBE)))
-		return false;
-	if (dt_peek(c, 0)->tok != T_IDENT)
-		return dt_unexpected(c, "the name of a probe");
-	name = dt_next(c);
-	if (name.slen >= DTRACE_NAMELEN)
-		dt_err(c, D_PROV_BADNAME, name.loc, "probe name is too long: %s", name.str);
-	if (dt_htab_get(seen, name.str))
-		dt_err(c, D_PROV_PRDUP, name.loc, "probe redeclared: %s", name.str);
-	dt_put(c, seen, name.str, c);
-	if (parse_probe_args(c) > MAX_PROBE_ARGS)
-		dt_err(c, D_PROV_PRARGLEN, name.loc, "probe %s has more than %d arguments",
-		       name.str, MAX_PROBE_ARGS);
-	if (dt_accept(c, T_COLON))
-		parse_probe_args(c);
-	return dt_expect(c, T_SEMI);
-}
-
-static bool provider_name_ok(const struct dt_token *name)
-{
-	return name->slen < DTRACE_PROVNAMELEN && !memchr(name->str, '`', name->slen) &&
-	       !strchr("0123456789", name->str[name->slen - 1]);
-}
-
-static void parse_provider(struct dt_compile *c)
-{
-	struct dt_token name;
-
-	dt_next(c);
-	if (dt_peek(c, 0)->tok != T_IDENT) {
-		dt_unexpected(c, "the name of a provider");
-		return;
-	}
-	name = dt_next(c);
-	if (!provider_name_ok(&name))
-		dt_err(c, D_PROV_BADNAME, name.loc,
-		       "invalid provider name: %s (up to %d characters, not ending with a digit)",
-		       name.str, DTRACE_PROVNAMELEN - 1);
-	if (!dt_expect(c, T_LBRACE))
-		return;
-	while (!dt_accept(c, T_RBRACE))
-		if (!parse_probe(c, &c->names.probes))
-			break;
-	dt_htab_fini(&c->names.probes);
-	if (dt_expect(c, T_SEMI))
-		dt_item_add(c, I_PROVIDER)->provider = name.str;
-}
-
 void dt_parse_declaration(struct dt_compile *c)
 {
 	enum dt_tok tok = dt_peek(c, 0)->tok;
@@ -270,7 +192,7 @@ void dt_parse_declaration(struct dt_compile *c)
 		return;
 	}
 	if (tok == TOK_KW(PROVIDER)) {
-		parse_provider(c);
+		dt_parse_provider(c);
 		return;
 	}
 	if (!dt_parse_specs(c, &s))

@@ -313,6 +313,22 @@ static bool need_xlator(struct dt_compile *c, const struct dt_node *x)
 	return dt_lib_need(c, dt_arena_printf(c->a, "%.*s < %s", len, out, dt_tstr(c, x->l->type)));
 }
 
+/* From the libraries, perhaps. */
+static struct dt_xlator *xlator_for(struct dt_compile *c, const struct dt_node *x,
+				    const struct dt_type *out)
+{
+	struct dt_xlator *xl = find_xlator(c, out, x->l->type);
+
+	return xl || !need_xlator(c, x) ? xl : find_xlator(c, out, x->l->type);
+}
+
+bool dt_has_xlator(struct dt_compile *c, const struct dt_node *x)
+{
+	const struct dt_type *out = output_of(x);
+
+	return out && dt_type_is_sou(out) && xlator_for(c, x, out);
+}
+
 /* xlate<T>(e).m: reported reasons against it */
 static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_node *x,
 				       const char *member, struct dt_loc loc, struct dt_xlator **xl)
@@ -324,9 +340,7 @@ static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_nod
 		return dt_err(c, D_XLATE_SOU, x->loc,
 			      "cannot translate to \"%s\": it is neither struct nor union",
 			      dt_tstr(c, x->dtype));
-	*xl = find_xlator(c, out, x->l->type);
-	if (!*xl && need_xlator(c, x))
-		*xl = find_xlator(c, out, x->l->type);
+	*xl = xlator_for(c, x, out);
 	if (!*xl)
 		return dt_err(c, D_XLATE_NONE, x->loc,
 			      "cannot translate from \"%s\" to \"%s\": there is no translator",

@@ -1,6 +1,6 @@
 provider myprov {
 	probe start(int, char *);
-	probe done(int a : string, struct foo *f) : (int x, string y);
+	probe done(int a : string, struct foo *f) : (int a, string f);
 	probe empty();
 };
 BEGIN

@@ -1,0 +1,4 @@
+provider p {
+	probe a(int n, int m) : (int k);
+	probe b(int) : (int, int);
+};
