@@ -93,10 +93,13 @@ static struct dt_type *declared_text(struct dt_compile *c, const char *text)
 struct dt_type *dt_type_text(struct dt_compile *c, const char *text)
 {
 	struct dt_type *t = declared_text(c, text);
+	size_t n = strlen(text);
 
 	if (t)
 		return t;
-	dt_lib_need(c, dt_arena_strndup(c->a, text, strcspn(text, " *")));
+	while (n && (text[n - 1] == '*' || text[n - 1] == ' '))
+		n--;
+	dt_lib_need(c, dt_arena_strndup(c->a, text, n));
 	t = dt_find_tag(c, text);
 	return t ? t : unknown_text(c, text);
 }

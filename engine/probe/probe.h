@@ -286,7 +286,8 @@ bool dt_is_provider(const char *pattern);
 extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile,
 	dt_provider_sdt, dt_provider_rawtp, dt_provider_fbt, dt_provider_rawfbt, dt_provider_pid, dt_provider_uprobe, dt_provider_usdt,
 	dt_provider_usdt_file;
-extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io;
+extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io,
+	dt_provider_ip, dt_provider_tcp, dt_provider_udp;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);
 void dt_probes_fini(struct dt_probes *ps);

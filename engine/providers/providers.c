@@ -2,6 +2,7 @@
 /* providers.c - the table of providers, in the order in which they are asked and listed. */
 #include "probe/probe.h"
 
+/* clang-format off: one a line, so that lists grow in peace */
 const struct dt_provider *const dt_providers[] = {
 	&dt_provider_dtrace,
 	&dt_provider_syscall,
@@ -11,6 +12,9 @@ const struct dt_provider *const dt_providers[] = {
 	&dt_provider_proc,
 	&dt_provider_sched,
 	&dt_provider_io,
+	&dt_provider_ip,
+	&dt_provider_tcp,
+	&dt_provider_udp,
 	&dt_provider_fbt,
 	&dt_provider_rawfbt,
 	&dt_provider_pid,

@@ -22,7 +22,8 @@ def load_module(name: str, params: str = "") -> bool:
     if not os.environ.get("PYDTRACE_GUEST"):
         return False
     cache = Path(os.environ.get("KLAB_DIR", "/root/.cache/kernel-lab"))
-    for path in cache.glob(f"k/*/**/{os.uname().release}/kernel/**/{name}.ko*"):
+    modules = f"lib/modules/{os.uname().release}/kernel/drivers/block/{name}.ko*"
+    for path in [*cache.glob(f"k/*/{modules}"), *cache.glob(f"k/*/usr/{modules}")]:
         image = path.read_bytes()
         if path.suffix == ".xz":
             image = lzma.decompress(image)
