@@ -82,29 +82,24 @@ inline struct address_space *__biomapping[struct bio *B] =
 inline struct inode *__bioinode[struct bio *B] =
 	__biomapping[B] && !((uintptr_t)__biomapping[B] & 3) ? __biomapping[B]->host : NULL;
 inline struct dentry *__inodedentry[struct inode *I] =
-	(struct dentry *)((uintptr_t)I->i_dentry.first - offsetof(struct dentry, d_u));
+	(struct dentry *)((uintptr_t)I->i_dentry.first -
+	__first(offsetof(struct dentry, d_u), offsetof(struct dentry, d_alias)));
 inline int __bionamed[struct bio *B] =
 	__bioinode[B] && (__bioinode[B]->i_mode & 0xf000) != 0x6000 && __bioinode[B]->i_sb->s_bdev &&
 	__bioinode[B]->i_dentry.first;
 /* One of the places where the file system is mounted. */
-inline struct vfsmount *__sbmount[struct super_block *S] =
-	&((struct mount *)((uintptr_t)S->s_mounts.next - offsetof(struct mount, mnt_instance)))->mnt;
+inline struct vfsmount *__sbmount[struct super_block *S] = __first(&S->s_mounts->mnt,
+	&((struct mount *)((uintptr_t)S->s_mounts.next - offsetof(struct mount, mnt_instance)))->mnt);
 
 translator fileinfo_t < struct bio *B > {
 	fi_name = __bionamed[B] ? stringof(__inodedentry[__bioinode[B]]->d_name.name) : "<none>";
 	fi_dirname = __bionamed[B] ?
-		dirname(__path(&__bioinode[B]->i_sb->s_mounts->mnt, __inodedentry[__bioinode[B]])) : "<none>";
-	fi_dirname = __bionamed[B] ?
 		dirname(__path(__sbmount[__bioinode[B]->i_sb], __inodedentry[__bioinode[B]])) : "<none>";
 	fi_pathname = __bionamed[B] ?
-		__path(&__bioinode[B]->i_sb->s_mounts->mnt, __inodedentry[__bioinode[B]]) : "<none>";
-	fi_pathname = __bionamed[B] ?
 		__path(__sbmount[__bioinode[B]->i_sb], __inodedentry[__bioinode[B]]) : "<none>";
-	fi_offset = __bionamed[B] ? B->bi_io_vec->bv_page->index * 4096 : 0;
-	fi_offset = __bionamed[B] ? B->bi_io_vec->bv_page->__folio_index * 4096 : 0;
+	fi_offset = __bionamed[B] ?
+		__first(B->bi_io_vec->bv_page->index, B->bi_io_vec->bv_page->__folio_index) * 4096 : 0;
 	fi_fs = __bionamed[B] ? stringof(__bioinode[B]->i_sb->s_type->name) : "<none>";
-	fi_mount = __bionamed[B] ?
-		__path(&__bioinode[B]->i_sb->s_mounts->mnt, __bioinode[B]->i_sb->s_root) : "<none>";
 	fi_mount = __bionamed[B] ?
 		__path(__sbmount[__bioinode[B]->i_sb], __bioinode[B]->i_sb->s_root) : "<none>";
 	fi_oflags = 0;

@@ -1023,6 +1023,7 @@ static void check_clause(struct dt_compile *c, struct dt_clause *cl)
 {
 	u32 before = c->p->diags.list.n;
 
+	dt_note_clause(c, cl);
 	c->clause = cl;
 	c->args_state = 0;
 	c->did = (struct dt_did){ 0 };

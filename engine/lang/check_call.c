@@ -252,6 +252,21 @@ static struct dt_node *no_function(struct dt_compile *c, struct dt_node *n)
 	return dt_poison(c, n);
 }
 
+/* __first(a, b ...) of libraries: kernels differ, the first one that this one's types allow. */
+static struct dt_node *check_first(struct dt_compile *c, struct dt_node *n)
+{
+	u32 before = c->p->diags.list.n, i;
+	struct dt_node *e = NULL;
+
+	for (i = 0; i < n->nargs; i++) {
+		c->p->diags.list.n = before;
+		e = dt_check_expr(c, n->args[i]);
+		if (!dt_is_poison(e))
+			return e;
+	}
+	return e ? e : no_function(c, n);
+}
+
 struct dt_node *dt_check_call(struct dt_compile *c, struct dt_node *n, bool key)
 {
 	const struct dt_subr *subr = dt_bind_subr(n->str);
@@ -259,6 +274,8 @@ struct dt_node *dt_check_call(struct dt_compile *c, struct dt_node *n, bool key)
 
 	if (n->checked)
 		return n;
+	if (strcmp(n->str, "__first") == 0)
+		return check_first(c, n);
 	if (!dt_derived_call(c, n))
 		return dt_poison(c, n);
 	if (subr)

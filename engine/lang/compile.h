@@ -247,6 +247,8 @@ struct dt_compile {
 	DT_VEC(struct dt_pragma) pragmas;
 	DT_VEC(struct dt_pending) pending; /* reported at the end, if nothing else is wrong */
 
+	DT_VEC(const char *) noted; /* dt_note_clause() */
+
 	/* the clause being checked */
 	struct dt_clause *clause;
 	int args_state; /* 0 not asked; 1 known; -1 there are none (said so) */
@@ -402,6 +404,8 @@ struct dt_node *dt_int_node(struct dt_compile *c, u64 val, struct dt_type *type,
 /* ---- derive.c: clauses of derived probes ----------------------------------------------------- */
 /* The bound clause of an item becomes as many as it matches kinds of probes, in items that follow; how many. */
 u32 dt_split_clause(struct dt_compile *c, struct dt_item *it);
+/* What the clause's row wants earlier events to note is noted by a clause of our own. */
+void dt_note_clause(struct dt_compile *c, const struct dt_clause *cl);
 /* The condition that makes the event the probe, in front of the checked predicate. */
 void dt_guard_clause(struct dt_compile *c, struct dt_clause *cl);
 /* D text of the clause's row, checked; poison (reported). */

@@ -323,6 +323,61 @@ u32 dt_split_clause(struct dt_compile *c, struct dt_item *it)
 	return n;
 }
 
+/* ---- what an earlier event has noted ------------------------------------------------------------ */
+
+static int one_probe(struct dt_probe *p, void *arg)
+{
+	*(struct dt_probe **)arg = p;
+	return 1;
+}
+
+/* A clause of our own in front of the program, once in a compilation for each row that is asked to note something. */
+static void add_note(struct dt_compile *c, const struct dt_derived *row, struct dt_loc loc)
+{
+	const struct dt_derived *earlier = row->earlier;
+	const struct dt_pdesc d = { .prov = earlier->prov, .mod = "", .func = "", .name = earlier->name };
+	struct dt_item *it = dt_arena_new(c->a, struct dt_item);
+	struct dt_clause *cl = dt_arena_new(c->a, struct dt_clause), *was = c->clause;
+	struct dt_stmt *s = dt_arena_new(c->a, struct dt_stmt);
+	struct dt_probe *p = NULL;
+
+	if (dt_probes_match(c->env->probes, &d, one_probe, &p) < 0 || !p) {
+		dt_err(c, D_PDESC_ZERO, loc, "%s:::%s needs %s:::%s, which this kernel does not have",
+		       row->prov, row->name, earlier->prov, earlier->name);
+		return;
+	}
+	*dt_vec_push(c->a, &cl->probes) = p;
+	*dt_vec_push(c->a, &cl->descs) = d;
+	*dt_vec_push(c->a, &cl->desclocs) = loc;
+	cl->loc = s->loc = loc;
+	cl->matched = cl->probes.v;
+	cl->nmatched = 1;
+	cl->derived = p->derived;
+	cl->stmts = s;
+	c->clause = cl;
+	s->kind = S_EXPR;
+	s->expr = dt_derived_expr(c, row->notes, loc);
+	c->clause = was;
+	it->kind = I_CLAUSE;
+	it->clause = cl;
+	it->next = c->items;
+	c->p->items = c->items = it;
+}
+
+void dt_note_clause(struct dt_compile *c, const struct dt_clause *cl)
+{
+	const struct dt_derived *row = cl->derived;
+	u32 i;
+
+	if (!row || !row->earlier)
+		return;
+	for (i = 0; i < c->noted.n; i++)
+		if (strcmp(c->noted.v[i], row->notes) == 0)
+			return;
+	*dt_vec_push(c->a, &c->noted) = row->notes;
+	add_note(c, row, cl->loc);
+}
+
 /* The event is the probe that the clause wants. */
 void dt_guard_clause(struct dt_compile *c, struct dt_clause *cl)
 {

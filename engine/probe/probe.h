@@ -132,6 +132,10 @@ struct dt_derived {
 	const char *task; /* the thread that it is about, when that is not the running one */
 	const char *when; /* the event is this probe; NULL: always */
 	struct dt_derived_arg args[DT_MAXARGS];
+	/* The row speaks of self-> variables (named __...) that an earlier event of the same thread sets: that event's row
+	 * and the expression that does it. */
+	const struct dt_derived *earlier;
+	const char *notes;
 	const char *needs; /* "struct x" or "struct x:member": kernels without it do not have this probe */
 };
 
@@ -287,7 +291,8 @@ extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_prov
 	dt_provider_sdt, dt_provider_rawtp, dt_provider_fbt, dt_provider_rawfbt, dt_provider_pid, dt_provider_uprobe, dt_provider_usdt,
 	dt_provider_usdt_file;
 extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io,
-	dt_provider_ip, dt_provider_tcp, dt_provider_udp;
+	dt_provider_ip, dt_provider_tcp, dt_provider_udp, dt_provider_lockstat, dt_provider_vminfo,
+	dt_provider_sysinfo;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);
 void dt_probes_fini(struct dt_probes *ps);

@@ -21,5 +21,8 @@ const struct dt_provider *const dt_providers[] = {
 	&dt_provider_uprobe,
 	&dt_provider_usdt_file,
 	&dt_provider_usdt,
+	&dt_provider_lockstat,
+	&dt_provider_vminfo,
+	&dt_provider_sysinfo,
 	NULL,
 };
