@@ -110,33 +110,39 @@ vreg g_pid_tgid(struct gen *g)
 	return e_call0(g, BPF_FUNC_get_current_pid_tgid);
 }
 
-static const struct dt_node *other_thread(const struct gen *g)
+const struct dt_node *g_other_thread(const struct gen *g)
 {
 	return g->errinfo ? NULL : g->clause->task;
 }
 
 vreg g_thread_btf(struct gen *g)
 {
-	const struct dt_node *task = other_thread(g);
+	const struct dt_node *task = g_other_thread(g);
 
 	return task ? g_typed_arg(g, (u32)task->val) : g_current_task_btf(g);
 }
 
 vreg g_thread(struct gen *g)
 {
-	return other_thread(g) ? e_launder(g, g_thread_btf(g)) :
+	return g_other_thread(g) ? e_launder(g, g_thread_btf(g)) :
 				 e_call0(g, BPF_FUNC_get_current_task);
+}
+
+static vreg other_number(struct gen *g, const char *member)
+{
+	u32 off = g_kernel_offset(g, g_other_thread(g)->loc, "struct task_struct", member);
+
+	return g_read_kernel(g, (struct mem){ g_thread(g), off }, 4);
 }
 
 vreg g_thread_id(struct gen *g)
 {
-	const struct dt_node *task = other_thread(g);
+	return g_other_thread(g) ? other_number(g, "pid") : e_zext32(g, g_pid_tgid(g));
+}
 
-	if (!task)
-		return e_zext32(g, g_pid_tgid(g));
-	u32 off = g_kernel_offset(g, task->loc, "struct task_struct", "pid");
-
-	return g_read_kernel(g, (struct mem){ g_thread(g), off }, 4);
+vreg g_thread_tgid(struct gen *g)
+{
+	return g_other_thread(g) ? other_number(g, "tgid") : g_tgid(g);
 }
 
 vreg g_tgid(struct gen *g)

@@ -297,11 +297,14 @@ vreg g_norm(struct gen *g, vreg v, u32 size, bool is_signed);
 vreg g_arith(struct gen *g, enum dt_nop op, const struct dt_type *t, vreg a, vreg b,
 	     struct dt_loc loc);
 vreg g_current_task_btf(struct gen *g);
-/* The thread that self-> belongs to: the running one, unless the probe is about another.  As the verifier's pointer, as
- * a number, and its id. */
+/* The thread that self-> belongs to: the running one, unless the probe is about another (N_ARG; else NULL).  As the
+ * verifier's pointer, as a number, its id and its process's. */
+const struct dt_node *g_other_thread(const struct gen *g);
 vreg g_thread_btf(struct gen *g);
 vreg g_thread(struct gen *g);
 vreg g_thread_id(struct gen *g);
+vreg g_thread_tgid(struct gen *g);
+vreg g_kernel_stack(struct gen *g, struct mem m, u32 frames); /* of that thread; bytes, or negative */
 vreg g_pid_tgid(struct gen *g);
 vreg g_tgid(struct gen *g);
 bool node_uses(const struct dt_node *n, bool (*test)(const struct dt_node *));

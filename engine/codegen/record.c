@@ -434,7 +434,7 @@ struct dt_epid *g_epid_of(struct gen *g, const struct dt_clause *c, const struct
 
 static void store_pid(struct gen *g, struct mem m)
 {
-	e_st(g, m, 8, g_tgid(g));
+	e_st(g, m, 8, g_thread_tgid(g));
 }
 
 /* Copies a piece of the stack: words are its base and the number of pieces. */
@@ -484,10 +484,7 @@ static void store_action(struct gen *g, const struct dt_node *n, const struct dt
 			 struct mem m)
 {
 	switch (d->kind) {
-	case DT_D_STACK:
-		e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(d->size),
-		       a_imm(g_machinery_frames(g)));
-		return;
+	case DT_D_STACK: g_kernel_stack(g, m, d->size / 8); return;
 	case DT_D_USTACK:
 		store_pid(g, m);
 		g_user_stack(g, mem_add(m, 8), (u32)d->arg);

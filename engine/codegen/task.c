@@ -55,11 +55,23 @@ void g_user_stack(struct gen *g, struct mem m, u32 frames)
 	e_label(g, done);
 }
 
+/* A thread that is not running has its stack as it was left. */
+vreg g_kernel_stack(struct gen *g, struct mem m, u32 frames)
+{
+	if (g_other_thread(g))
+		return e_call(g, BPF_FUNC_get_task_stack, a_reg(g_thread_btf(g)), a_mem(m),
+			      a_imm(frames * 8), a_imm(0));
+	return e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(frames * 8),
+		      a_imm(g_machinery_frames(g)));
+}
+
 /* Frames to m; bytes, negative when there is no such stack. */
 static vreg get_stack(struct gen *g, struct mem m, u32 frames, bool user)
 {
+	if (!user)
+		return g_kernel_stack(g, m, frames);
 	return e_call(g, BPF_FUNC_get_stack, a_reg(g->ctx), a_mem(m), a_imm(frames * 8),
-		      a_imm(user ? BPF_F_USER_STACK : g_machinery_frames(g)));
+		      a_imm(BPF_F_USER_STACK));
 }
 
 vreg g_caller(struct gen *g, const struct dt_node *n)

@@ -45,6 +45,14 @@ def test_on_cpu_is_about_the_thread_that_arrives(watch, workload):
     assert 0 < found[4][()] < 20_000_000_000
 
 
+def test_the_kernel_stack_of_the_thread_that_arrives(watch):
+    """It was left waiting for what we write to it."""
+    t = watch("sched:::on-cpu /pid == $1/ { @[stack()] = count(); }", *[("getppid", 1)] * 20)
+    stacks = t.aggregations()[1]
+    assert any("pipe_read" in str(frame) for stack in stacks for frame in stack)
+    assert not any("sched_switch" in str(frame) for stack in stacks for frame in stack)
+
+
 def test_the_one_that_leaves_comes_first_and_names_the_next(trace):
     t = trace(
         "int next[int]; sched:::on-cpu /next[cpu] && next[cpu] != tid + 1/ { @bad = count(); }"

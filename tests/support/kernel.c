@@ -106,6 +106,25 @@ static void tracepoint(const char *name, u32 proto_id)
 	type(name, DT_BTF_TYPEDEF, 0, p);
 }
 
+/* Threads, for the events that proc and sched derive their probes from. */
+static void make_tasks(u32 t_int, u32 t_bool, u32 t_name, u32 t_void_p)
+{
+	u32 t_uint = integer("unsigned int", 4, 0), t_task = k.ntypes + 1, t_task_p = t_task + 1, p;
+
+	type("task_struct", DT_BTF_STRUCT, 6, 48);
+	member("pid", t_int, 0);
+	member("tgid", t_int, 4);
+	member("comm", t_name, 8);
+	member("nvcsw", t_int, 24);
+	member("nivcsw", t_int, 28);
+	member("real_parent", t_task_p, 32);
+	pointer(t_task);
+	p = PROTO(0, t_void_p, t_task_p, t_task_p);
+	tracepoint("btf_trace_sched_process_fork", p);
+	p = PROTO(0, t_void_p, t_bool, t_task_p, t_task_p, t_uint);
+	tracepoint("btf_trace_sched_switch", p);
+}
+
 static void make_types(void)
 {
 	u32 t_int = integer("int", 4, 1), t_ulong = integer("long unsigned int", 8, 0);
@@ -135,6 +154,7 @@ static void make_types(void)
 	type("disk_find", DT_BTF_FUNC, 0, p);
 	p = PROTO(0, t_text, 0);
 	type("disk_log", DT_BTF_FUNC, 0, p);
+	make_tasks(t_int, t_bool, t_name, t_void_p);
 }
 
 static void make_module_types(u32 t_disk_p, u32 t_void_p)

@@ -1,0 +1,1 @@
+proc:::create, sched:::off-cpu { trace(args[0]->pr_pid); }
