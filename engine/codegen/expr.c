@@ -125,7 +125,7 @@ vreg g_thread_btf(struct gen *g)
 vreg g_thread(struct gen *g)
 {
 	return g_other_thread(g) ? e_launder(g, g_thread_btf(g)) :
-				 e_call0(g, BPF_FUNC_get_current_task);
+				   e_call0(g, BPF_FUNC_get_current_task);
 }
 
 static vreg other_number(struct gen *g, const char *member)

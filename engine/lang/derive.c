@@ -335,7 +335,9 @@ static int one_probe(struct dt_probe *p, void *arg)
 static void add_note(struct dt_compile *c, const struct dt_derived *row, struct dt_loc loc)
 {
 	const struct dt_derived *earlier = row->earlier;
-	const struct dt_pdesc d = { .prov = earlier->prov, .mod = "", .func = "", .name = earlier->name };
+	const struct dt_pdesc d = {
+		.prov = earlier->prov, .mod = "", .func = "", .name = earlier->name
+	};
 	struct dt_item *it = dt_arena_new(c->a, struct dt_item);
 	struct dt_clause *cl = dt_arena_new(c->a, struct dt_clause), *was = c->clause;
 	struct dt_stmt *s = dt_arena_new(c->a, struct dt_stmt);

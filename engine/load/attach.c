@@ -71,15 +71,16 @@ struct timer {
 static int attach_timer_cpu(int cpu, void *arg)
 {
 	struct timer *t = arg;
-	int fd = dt_perf_open_timer(t->at->period_ns, cpu);
+	int fd = dt_perf_open_timer(t->at->sw_event, t->at->period_ns, cpu);
 
 	if (fd < 0 && errno == ENODEV) /* went off-line just now */
 		return 0;
 	t->failed =
 		fd < 0 || dt_fds_add(&t->a->l->links, fd) < 0 || dt_perf_attach(fd, t->a->prog) < 0;
 	if (t->failed)
-		return dt_live_fail(t->a->h, "timer of %llu ns on CPU %d",
-				    (unsigned long long)t->at->period_ns, cpu);
+		return t->at->sw_event ? dt_live_fail(t->a->h, "perf event '%s'", t->at->target) :
+					 dt_live_fail(t->a->h, "timer of %llu ns on CPU %d",
+						      (unsigned long long)t->at->period_ns, cpu);
 	t->attached = true;
 	return t->at->all_cpus ? 0 : 1;
 }

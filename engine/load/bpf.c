@@ -369,14 +369,14 @@ int dt_bpf_map_batch_probe(int map_fd)
 	return -1;
 }
 
-int dt_perf_open_timer(u64 period_ns, int cpu)
+int dt_perf_open_timer(u32 sw_event, u64 period_ns, int cpu)
 {
 	struct perf_event_attr a;
 
 	memset(&a, 0, sizeof(a));
 	a.type = PERF_TYPE_SOFTWARE;
 	a.size = sizeof(a);
-	a.config = PERF_COUNT_SW_CPU_CLOCK;
+	a.config = sw_event;
 	a.sample_period = period_ns;
 	a.disabled = 1;
 	return (int)syscall(__NR_perf_event_open, &a, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);

@@ -67,7 +67,7 @@ int dt_bpf_test_run(int prog_fd, const void *ctx, u32 size);
 /* Firings for which the program did not run, because it was running on that CPU already; 0 when not known. */
 u64 dt_bpf_prog_misses(int prog_fd);
 int dt_bpf_map_batch_probe(int map_fd);
-int dt_perf_open_timer(u64 period_ns, int cpu);
+int dt_perf_open_timer(u32 sw_event, u64 period_ns, int cpu);
 int dt_perf_attach(int perf_fd, int prog_fd);
 /* Names of maps and programs may hold letters, digits, _ and . only; the rest becomes _. */
 void dt_bpf_name(char out[BPF_OBJ_NAME_LEN], const char *name);

@@ -30,7 +30,7 @@ enum dt_attach_kind {
 	DT_AT_END,
 	DT_AT_ERROR,  /* never attached: called inside other programs when a clause faults */
 	DT_AT_RAW_TP, /* raw tracepoint `target` */
-	DT_AT_TIMER,  /* perf cpu-clock event, `period_ns`, on all CPUs or one */
+	DT_AT_TIMER, /* perf event, each `period_ns` (or: that many) `sw_event`s, on all CPUs or one */
 	DT_AT_UPROBE, /* places in files with code: struct dt_uprobe of each probe; `on_return`: of functions */
 	DT_AT_KPROBE,    /* entry of the kernel's function `target` */
 	DT_AT_KRETPROBE, /* its return */
@@ -108,6 +108,7 @@ struct dt_attach {
 	bool only_kprobe;     /* never typed */
 	u32 pointers;         /* bit n: raw argument n is a pointer to a structure */
 	u64 period_ns;
+	u32 sw_event; /* PERF_COUNT_SW_*: 0 is the CPU's clock */
 	bool all_cpus;
 	bool on_return;
 	u32 nkeys; /* keys are below this; 1 when the attach point has one probe */
@@ -128,6 +129,7 @@ struct dt_derived {
 	const char *prov, *func, *name;
 	enum dt_attach_kind kind;
 	const char *target;
+	u32 sw_event;
 	const char *params[DT_MAXARGS]; /* C declarations: "struct task_struct *prev"; NULL ends them */
 	const char *task; /* the thread that it is about, when that is not the running one */
 	const char *when; /* the event is this probe; NULL: always */
@@ -136,7 +138,6 @@ struct dt_derived {
 	 * and the expression that does it. */
 	const struct dt_derived *earlier;
 	const char *notes;
-	const char *needs; /* "struct x" or "struct x:member": kernels without it do not have this probe */
 };
 
 struct dt_probe {
@@ -288,10 +289,10 @@ extern const struct dt_provider *const dt_providers[]; /* NULL terminated: the t
 /* Some provider has a name of its own, which the pattern matches. */
 bool dt_is_provider(const char *pattern);
 extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_provider_profile,
-	dt_provider_sdt, dt_provider_rawtp, dt_provider_fbt, dt_provider_rawfbt, dt_provider_pid, dt_provider_uprobe, dt_provider_usdt,
-	dt_provider_usdt_file;
-extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io,
-	dt_provider_ip, dt_provider_tcp, dt_provider_udp, dt_provider_lockstat, dt_provider_vminfo,
+	dt_provider_sdt, dt_provider_rawtp, dt_provider_fbt, dt_provider_rawfbt, dt_provider_pid,
+	dt_provider_uprobe, dt_provider_usdt, dt_provider_usdt_file;
+extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io, dt_provider_ip,
+	dt_provider_tcp, dt_provider_udp, dt_provider_lockstat, dt_provider_vminfo,
 	dt_provider_sysinfo;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);

@@ -3,6 +3,8 @@
  * counters.c - vminfo and sysinfo: a probe for each counter, which fires when that goes up; arg0 says by how much.  There
  * is no counter to point to in arg1.
  */
+#include <linux/perf_event.h>
+
 #include "providers/derived.h"
 
 #define BY(n) .args = { VALUE("int", n), VALUE("uint64_t *", "NULL") }
@@ -58,6 +60,7 @@ static const struct dt_derived sysinfo[] = {
 
 static const struct dt_derived vminfo[] = {
 	VM("as_fault", "1", "!(error & 1)", FAULT),
+	VM("maj_fault", "1", NULL, PERF(PERF_COUNT_SW_PAGE_FAULTS_MAJ, "page-faults-maj")),
 	VM("prot_fault", "1", "(error & 3) == 1", FAULT),
 	VM("cow_fault", "1", "(error & 3) == 3", FAULT),
 	VM("kernel_asflt", "1", NULL,

@@ -35,24 +35,10 @@ static bool has_tracepoint(struct dt_types *ts, const struct dt_derived *row)
 	return t && t->kind == DT_FUNC && t->nparams > nparams(row);
 }
 
-/* "struct x" or "struct x:member" */
-static bool has_type(struct dt_types *ts, const char *needs)
-{
-	const char *colon = strchr(needs, ':');
-	struct dt_type *t;
-	char name[128];
-	u64 off;
-
-	snprintf(name, sizeof(name), "%.*s", (int)(colon ? colon - needs : (long)strlen(needs)),
-		 needs);
-	t = dt_type_resolve(dt_types_lookup(ts, name));
-	return t && t->kind != DT_FWD && (!colon || dt_type_member(t, colon + 1, &off));
-}
-
 static bool is_here(struct dt_probes *ps, const struct dt_derived *row)
 {
-	return ps->types && dt_types_btf(ps->types) && has_tracepoint(ps->types, row) &&
-	       (!row->needs || has_type(ps->types, row->needs));
+	return ps->types && dt_types_btf(ps->types) &&
+	       (row->kind != DT_AT_TP_BTF || has_tracepoint(ps->types, row));
 }
 
 /* ---- making probes ---------------------------------------------------------------------------- */
@@ -77,10 +63,20 @@ static struct dt_attach *attach_of(struct dt_probes *ps, const struct dt_provide
 	for (i = 0; i < ps->list.n; i++)
 		if (ps->list.v[i]->prov == self && same_event(ps->list.v[i]->derived, row))
 			return ps->list.v[i]->at;
-	if (!dt_tracepoint_model(ps, row->target, &model))
-		return dt_fail_null(ps->err, EDT_NOPROBE, "there is no tracepoint '%s'", row->target);
-	model.kind = row->kind;
-	model.abi = row->kind == DT_AT_TP_BTF ? DT_ABI_TP_BTF : DT_ABI_RAW_TP;
+	if (row->kind == DT_AT_TIMER) {
+		model = (struct dt_attach){ .kind = DT_AT_TIMER,
+					    .abi = DT_ABI_PROFILE,
+					    .sw_event = row->sw_event,
+					    .period_ns = 1,
+					    .all_cpus = true,
+					    .nkeys = 1 };
+	} else {
+		if (!dt_tracepoint_model(ps, row->target, &model))
+			return dt_fail_null(ps->err, EDT_NOPROBE, "there is no tracepoint '%s'",
+					    row->target);
+		model.kind = row->kind;
+		model.abi = DT_ABI_TP_BTF;
+	}
 	model.several = true;
 	return dt_probes_add_attach(ps, &model);
 }

@@ -55,6 +55,12 @@ static const struct dt_derived rows[] = {
 	  .name = "wakeup",
 	  TP("sched_waking", "struct task_struct *task"),
 	  .args = { LWP("task"), PROC("task") } },
+	/* "Start scheduler-tick" of the thread that the clock finds */
+	{ .prov = "sched",
+	  .name = "tick",
+	  TP("rcu_utilization", "char *what"),
+	  .when = "*what == 'S' && what[6] == 's'",
+	  .args = { LWP("curthread"), PROC("curthread") } },
 	{ .prov = "sched",
 	  .name = "surrender",
 	  TP("sys_enter", "struct pt_regs *regs", "long nr"),

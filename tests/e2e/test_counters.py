@@ -87,6 +87,22 @@ def test_page_faults(trace):
     assert found.get("cow_fault", 0) < n
 
 
+def test_major_faults(trace, tmp_path):
+    number = os.stat(tmp_path).st_dev
+    if not os.path.exists(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}"):
+        pytest.skip("the temporary folder is not on a block device")
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 64 * PAGE)
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    m = mmap.mmap(fd, 64 * PAGE, prot=mmap.PROT_READ)
+    found = count(trace, "vminfo", ["maj_fault", "fspgin"], lambda: m[20 * PAGE])
+    assert found["maj_fault"] >= 1
+    assert found["fspgin"] >= 1
+    os.close(fd)
+
+
 def test_copies_on_write(trace):
     n = 100
     m = memory(n)

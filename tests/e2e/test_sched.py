@@ -95,6 +95,18 @@ def test_queues(watch, workload):
     assert found[4][()] >= found[5][()] >= 18
 
 
+def test_tick(trace):
+    t = trace(
+        "sched:::tick /pid == $1/ { @[args[0]->pr_lwpid, args[1]->pr_pid] = count(); }", os.getpid()
+    )
+    end = time.process_time() + 0.1
+    while time.process_time() < end:
+        pass
+    me = os.getpid()
+    # 100 or more in a second.
+    assert 5 <= t.finish().aggregations()[1][(me, me)] <= 200
+
+
 def test_surrender(trace):
     t = trace(
         "sched:::surrender /pid == $1/ { @[args[0]->pr_lwpid, args[1]->pr_pid] = count(); }",
