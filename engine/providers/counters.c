@@ -10,19 +10,22 @@
 #define BY(n) .args = { VALUE("int", n), VALUE("uint64_t *", "NULL") }
 
 #define SWITCH \
-	TP("sched_switch", "_Bool preempt", "struct task_struct *prev", "struct task_struct *next", \
-	   "unsigned int state")
+	TP("sched_switch", "_Bool preempt", "struct task_struct *prev", \
+	   "struct task_struct *next", "unsigned int state")
 #define SYS_ENTER TP("sys_enter", "struct pt_regs *regs", "long nr")
 #define SYS_EXIT TP("sys_exit", "struct pt_regs *regs", "long ret")
 #define NEW_TASK TP("task_newtask", "struct task_struct *task", "uint64_t flags")
 #define WAIT TP("contention_begin", "uintptr_t lock", "unsigned int flags")
 #define BIO TP("block_bio_queue", "struct bio *bio")
 /* error: bit 0 the page is there, bit 1 a write */
-#define FAULT TP("page_fault_user", "unsigned long address", "struct pt_regs *regs", "unsigned long error")
+#define FAULT \
+	TP("page_fault_user", "unsigned long address", "struct pt_regs *regs", "unsigned long error")
 
 /* read, readv, pread64, preadv, preadv2; write and so on */
-#define IS_READ(nr) "(" nr " == 0 || " nr " == 17 || " nr " == 19 || " nr " == 295 || " nr " == 327)"
-#define IS_WRITE(nr) "(" nr " == 1 || " nr " == 18 || " nr " == 20 || " nr " == 296 || " nr " == 328)"
+#define IS_READ(nr) \
+	"(" nr " == 0 || " nr " == 17 || " nr " == 19 || " nr " == 295 || " nr " == 327)"
+#define IS_WRITE(nr) \
+	"(" nr " == 1 || " nr " == 18 || " nr " == 20 || " nr " == 296 || " nr " == 328)"
 
 #define ROW(provider, counter, n, condition, ...) \
 	{ .prov = provider, .name = counter, __VA_ARGS__, .when = condition, BY(n) }
@@ -37,8 +40,8 @@ static const struct dt_derived sysinfo[] = {
 	SYS("sysread", "1", IS_READ("nr"), SYS_ENTER),
 	SYS("syswrite", "1", IS_WRITE("nr"), SYS_ENTER),
 	SYS("sysexec", "1", "nr == __NR_execve || nr == __NR_execveat", SYS_ENTER),
-	SYS("msg", "1", "nr == 69 || nr == 70", SYS_ENTER),	/* msgsnd, msgrcv */
-	SYS("sema", "1", "nr == 65 || nr == 220", SYS_ENTER),	/* semop, semtimedop */
+	SYS("msg", "1", "nr == 69 || nr == 70", SYS_ENTER),   /* msgsnd, msgrcv */
+	SYS("sema", "1", "nr == 65 || nr == 220", SYS_ENTER), /* semop, semtimedop */
 	SYS("readch", "(int)ret", "ret > 0 && " IS_READ("__sysnr[regs]"), SYS_EXIT),
 	SYS("writech", "(int)ret", "ret > 0 && " IS_WRITE("__sysnr[regs]"), SYS_EXIT),
 	/* CLONE_THREAD 0x10000, CLONE_VFORK 0x4000 */
@@ -64,7 +67,8 @@ static const struct dt_derived vminfo[] = {
 	VM("prot_fault", "1", "(error & 3) == 1", FAULT),
 	VM("cow_fault", "1", "(error & 3) == 3", FAULT),
 	VM("kernel_asflt", "1", NULL,
-	   TP("page_fault_kernel", "unsigned long address", "struct pt_regs *regs", "unsigned long error")),
+	   TP("page_fault_kernel", "unsigned long address", "struct pt_regs *regs",
+	      "unsigned long error")),
 	/* zeroed (0x100) memory that can be moved (0x8): a process's */
 	VM("zfod", "1 << order", "(gfp & 0x108) == 0x108",
 	   TP("mm_page_alloc", "struct page *page", "unsigned int order", "unsigned int gfp")),

@@ -29,24 +29,19 @@
 	.earlier = &begin, \
 	.notes = "self->__lock = lock, self->__lockflags = flags, self->__locksince = timestamp"
 
-static const struct dt_derived begin = { .prov = "lockstat",
-					 .name = "wait",
-					 BEGIN,
-					 .args = { LOCK, VALUE("unsigned int", "flags") } };
+static const struct dt_derived begin = {
+	.prov = "lockstat", .name = "wait", BEGIN, .args = { LOCK, VALUE("unsigned int", "flags") }
+};
 
 #define ROW(probe, condition, ...) \
-	{ .prov = "lockstat", \
-	  .name = probe, \
-	  END, \
-	  NOTED, \
-	  .when = condition, \
-	  .args = { __VA_ARGS__ } }
+	{ \
+		.prov = "lockstat", .name = probe, END, NOTED, .when = condition, .args = { \
+			__VA_ARGS__ \
+		} \
+	}
 
 static const struct dt_derived rows[] = {
-	{ .prov = "lockstat",
-	  .name = "wait",
-	  BEGIN,
-	  .args = { LOCK, VALUE("unsigned int", "flags") } },
+	{ .prov = "lockstat", .name = "wait", BEGIN, .args = { LOCK, VALUE("unsigned int", "flags") } },
 	ROW("adaptive-spin", ADAPTIVE SPINNING, LOCK, WAITED),
 	ROW("adaptive-block", ADAPTIVE SLEEPING, LOCK, WAITED),
 	ROW("adaptive-acquire", ADAPTIVE TAKEN, LOCK),

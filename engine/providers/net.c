@@ -24,7 +24,8 @@
 #define IPINFO(header) { "ipinfo_t *", "struct __ip4 *", header, NULL }
 #define IFINFO(skb) \
 	{ "ifinfo_t *", "struct net_device *", "((struct sk_buff *)(uintptr_t)" skb ")->dev", NULL }
-#define IP4(header) { "ipv4info_t *", "struct __ip4 *", "__isip4[" header "] ? " header " : NULL", NULL }
+#define IP4(header) \
+	{ "ipv4info_t *", "struct __ip4 *", "__isip4[" header "] ? " header " : NULL", NULL }
 #define IP6(header) \
 	{ "ipv6info_t *", "struct __ip6 *", \
 	  "__isip4[" header "] ? NULL : (struct __ip6 *)(uintptr_t)" header, NULL }
@@ -32,19 +33,35 @@
 #define IP_ARGS(skb, header) \
 	{ PKT(skb), CONN(skb), IPINFO(header), IFINFO(skb), IP4(header), IP6(header) }
 #define TCP_ARGS(skb, header) \
-	{ PKT(skb), CONN(skb), IPINFO(header), { "tcpsinfo_t *", "struct sk_buff *", skb, NULL }, \
-	  { "tcpinfo_t *", "struct __tcp *", "(struct __tcp *)__payload[" header "]", NULL } }
+	{ \
+		PKT(skb), CONN(skb), IPINFO(header), \
+			{ "tcpsinfo_t *", "struct sk_buff *", skb, NULL }, \
+		{ \
+			"tcpinfo_t *", "struct __tcp *", "(struct __tcp *)__payload[" header "]", \
+				NULL \
+		} \
+	}
 #define UDP_ARGS(skb, header) \
-	{ PKT(skb), CONN(skb), IPINFO(header), { "udpsinfo_t *", "struct sk_buff *", skb, NULL }, \
-	  { "udpinfo_t *", "struct __udp *", "(struct __udp *)__payload[" header "]", NULL } }
+	{ \
+		PKT(skb), CONN(skb), IPINFO(header), \
+			{ "udpsinfo_t *", "struct sk_buff *", skb, NULL }, \
+		{ \
+			"udpinfo_t *", "struct __udp *", "(struct __udp *)__payload[" header "]", \
+				NULL \
+		} \
+	}
 
 /* Of a connection the packet is gone: what is known of it comes from the socket. */
 #define SOCK_ARGS \
-	{ { "pktinfo_t *", "struct sk_buff *", "(struct sk_buff *)NULL", NULL }, \
-	  { "csinfo_t *", "struct sock *", "sk", NULL }, \
-	  { "ipinfo_t *", "struct sock *", "sk", NULL }, \
-	  { "tcpsinfo_t *", "struct sock *", "sk", NULL }, \
-	  { "tcpinfo_t *", "struct sock *", "sk", NULL } }
+	{ \
+		{ "pktinfo_t *", "struct sk_buff *", "(struct sk_buff *)NULL", NULL }, \
+			{ "csinfo_t *", "struct sock *", "sk", NULL }, \
+			{ "ipinfo_t *", "struct sock *", "sk", NULL }, \
+			{ "tcpsinfo_t *", "struct sock *", "sk", NULL }, \
+		{ \
+			"tcpinfo_t *", "struct sock *", "sk", NULL \
+		} \
+	}
 
 static const struct dt_derived ip[] = {
 	{ .prov = "ip", .name = "send", OUT, .when = OUT_IP, .args = IP_ARGS("out", "__outip[out]") },
@@ -88,7 +105,8 @@ static const struct dt_derived tcp[] = {
 	{ .prov = "tcp",
 	  .name = "accept-established",
 	  STATE,
-	  .when = CONNECTION " && oldstate == TCP_STATE_SYN_RECEIVED && newstate == TCP_STATE_ESTABLISHED",
+	  .when = CONNECTION
+	  " && oldstate == TCP_STATE_SYN_RECEIVED && newstate == TCP_STATE_ESTABLISHED",
 	  .args = SOCK_ARGS },
 	{ .prov = "tcp",
 	  .name = "connect-refused",
@@ -104,11 +122,7 @@ static const struct dt_derived udp[] = {
 	  OUT,
 	  .when = OUT_OF("17"),
 	  .args = UDP_ARGS("out", "__outip[out]") },
-	{ .prov = "udp",
-	  .name = "receive",
-	  IN,
-	  .when = IN_OF("17"),
-	  .args = UDP_ARGS("in", "__inip[in]") },
+	{ .prov = "udp", .name = "receive", IN, .when = IN_OF("17"), .args = UDP_ARGS("in", "__inip[in]") },
 	{ .name = NULL },
 };
 

@@ -2,7 +2,7 @@
 /* providers.c - the table of providers, in the order in which they are asked and listed. */
 #include "probe/probe.h"
 
-/* clang-format off: one a line, so that lists grow in peace */
+/* clang-format off */
 const struct dt_provider *const dt_providers[] = {
 	&dt_provider_dtrace,
 	&dt_provider_syscall,
@@ -24,5 +24,6 @@ const struct dt_provider *const dt_providers[] = {
 	&dt_provider_lockstat,
 	&dt_provider_vminfo,
 	&dt_provider_sysinfo,
+	&dt_provider_pid,
 	NULL,
 };

@@ -46,10 +46,12 @@ static bool compiles(const char *text, char *why, size_t size)
 	p = dt_program_new(&w.env, NULL, text, strlen(text), DTRACE_PROBESPEC_NAME);
 	ok = p && dt_program_compile(p, DT_STAGE_CHECK) == 0;
 	if (ok) {
-		o = dt_generate(p->clauses.v, p->clauses.n, &w.env, world_genopts(&w), &w.err, 'a', NULL);
+		o = dt_generate(p->clauses.v, p->clauses.n, &w.env, world_genopts(&w), &w.err, 'a',
+				NULL);
 		snprintf(why, size, "%s", o ? "" : w.err.msg);
 	} else {
-		snprintf(why, size, "%s", p && p->diags.list.n ? p->diags.list.v[0].msg : "no memory");
+		snprintf(why, size, "%s",
+			 p && p->diags.list.n ? p->diags.list.v[0].msg : "no memory");
 	}
 	ok = o != NULL;
 	dt_object_free(o);
@@ -61,7 +63,8 @@ static void t_program(const struct dt_probe *p, const char *body)
 {
 	char text[512], why[1200];
 
-	snprintf(text, sizeof(text), "%s:%s:%s:%s { %s; }", p->provider, p->mod, p->func, p->name, body);
+	snprintf(text, sizeof(text), "%s:%s:%s:%s { %s; }", p->provider, p->mod, p->func, p->name,
+		 body);
 	if (!CHECK(compiles(text, why, sizeof(why))))
 		fprintf(stderr, "  %s: %s\n", text, why);
 }
@@ -78,8 +81,7 @@ static const char *const members[][2] = {
 	{ "cpuinfo_t *", "cpu_id cpu_pset cpu_chip cpu_lgrp cpu_info" },
 	{ "bufinfo_t *",
 	  "b_flags b_bcount b_addr b_lblkno b_blkno b_resid b_bufsize b_iodone b_error b_edev" },
-	{ "devinfo_t *",
-	  "dev_major dev_minor dev_instance dev_name dev_statname dev_pathname" },
+	{ "devinfo_t *", "dev_major dev_minor dev_instance dev_name dev_statname dev_pathname" },
 	{ "fileinfo_t *", "fi_name fi_dirname fi_pathname fi_offset fi_fs fi_mount fi_oflags" },
 	{ "pktinfo_t *", "pkt_addr" },
 	{ "csinfo_t *", "cs_addr cs_cid cs_pid cs_zoneid sport dport" },
@@ -151,7 +153,8 @@ static void t_together(const struct dt_provider *prov)
 {
 	char text[128], why[1200];
 
-	snprintf(text, sizeof(text), "%s::: { @all[probefunc, probename] = sum(arg0); self->n++; }", prov->name);
+	snprintf(text, sizeof(text), "%s::: { @all[probefunc, probename] = sum(arg0); self->n++; }",
+		 prov->name);
 	if (!CHECK(compiles(text, why, sizeof(why))))
 		fprintf(stderr, "  %s: %s\n", text, why);
 }
