@@ -106,18 +106,18 @@ static void t_all(void)
 {
 	struct hits h = match("sdt:::");
 
-	CHECK_INT(h.n, 4);
+	CHECK_INT(h.n, 6);
 	CHECK_INT(match("sdt:disk::").n, 2);
 	CHECK_INT(match("sdt:d*::*_done").n, 1);
-	CHECK_INT(match("rawtp:::").n, 4);
-	CHECK_INT(match("sdt:::*").n, 4);
+	CHECK_INT(match("rawtp:::").n, 6);
+	CHECK_INT(match("sdt:::*").n, 6);
 }
 
 static void t_order(void)
 {
 	struct hits h = match("sdt:::*");
 
-	if (!CHECK_INT(h.n, 4))
+	if (!CHECK_INT(h.n, 6))
 		return;
 	CHECK_STR(h.v[0]->name, "disk_start");
 	CHECK_STR(h.v[1]->name, "disk_done");
@@ -130,7 +130,7 @@ static void t_no_sources(void)
 	w.probes.sources = (struct dt_sources){ 0 };
 	CHECK_INT(match("sdt:vmlinux::disk_start").n, 1);
 	CHECK_INT(match("sdt:cachemod::cache_hit").n, 1);
-	CHECK_INT(match("sdt:vmlinux::").n, 3);
+	CHECK_INT(match("sdt:vmlinux::").n, 5);
 	w.probes.types = NULL;
 	CHECK_INT(match("sdt:::disk_done").n, 0);
 	CHECK_INT(w.err.code, EDT_NOPROBE);
