@@ -396,6 +396,17 @@ static inline void py_cleanup_ref(PyObject **p)
 #define _cleanup_pyref_ __attribute__((cleanup(py_cleanup_ref)))
 
 /* For objects just made, that nobody else has seen. */
+/* The limited API lacks these. */
+#ifndef Py_XSETREF
+#define Py_XSETREF(dst, src) \
+	do { \
+		PyObject *old_ = (PyObject *)(dst); \
+		(dst) = (src); \
+		Py_XDECREF(old_); \
+	} while (0)
+#define Py_SETREF Py_XSETREF
+#endif
+
 #ifdef Py_LIMITED_API
 #define PY_LIST_SET(list, i, v) PyList_SetItem(list, i, v)
 #define PY_TUPLE_SET(tuple, i, v) PyTuple_SetItem(tuple, i, v)
