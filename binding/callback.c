@@ -19,8 +19,8 @@ int py_notify(PyObject *callback, PyObject **args, size_t n)
 #if !defined(Py_LIMITED_API) || Py_LIMITED_API >= 0x030c0000
 	r = PyObject_Vectorcall(callback, args + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 #else
-	r = n == 2 ? PyObject_CallFunctionObjArgs(callback, args[1], args[2], NULL) :
-		     PyObject_CallFunctionObjArgs(callback, args[1], args[2], args[3], NULL);
+	r = PyObject_CallFunctionObjArgs(callback, args[1], n > 1 ? args[2] : NULL,
+					 n > 2 ? args[3] : NULL, NULL);
 #endif
 	if (!r)
 		return -1;

@@ -205,13 +205,14 @@ static vreg ureturn_arg(struct gen *g, u32 n)
 
 /* ---- static probes: a row of globals says where each argument is ----------------------------------------- */
 
-static vreg usdt_row(struct gen *g)
+static void usdt_row(struct gen *g)
 {
 	const struct dt_userset *u = g_uargs(g);
 	struct mem m = g_globals_mem(g, u->uargs_off);
 	vreg row = e_alui(g, IR_AND, e_alui(g, IR_SHR, cookie(g), 32), (s64)u->nuargs - 1);
 
-	return e_alu(g, IR_ADD, m.p, e_alui(g, IR_MUL, row, DT_MAXARGS * sizeof(struct dt_uarg)));
+	g->uarg_row =
+		e_alu(g, IR_ADD, m.p, e_alui(g, IR_MUL, row, DT_MAXARGS * sizeof(struct dt_uarg)));
 }
 
 #define UARG(n, field) ((s64)((n) * sizeof(struct dt_uarg) + offsetof(struct dt_uarg, field)))
@@ -247,13 +248,11 @@ static void load_user(struct gen *g, vreg v, vreg row_size)
 
 static vreg usdt_arg(struct gen *g, u32 n)
 {
-	struct mem m = { g->regs, 0 };
+	struct mem m = { g->uarg_row, 0 };
 	u32 done = ir_label(g->f), fit = ir_label(g->f), low = ir_label(g->f),
 	    is_signed = ir_label(g->f), loaded = ir_label(g->f);
 	vreg v = e_movi(g, 0);
 
-	if (!g->regs)
-		return v;
 	vreg kind = e_ld(g, mem_add(m, UARG(n, kind)), 1);
 
 	e_jcci(g, BPF_JEQ, kind, DT_UARG_NONE, done);
@@ -329,7 +328,7 @@ static const struct abi abis[] = {
 			   .arg = fexit_arg },
 	[DT_ABI_USDT] = { .prog_type = BPF_PROG_TYPE_KPROBE,
 			  .key = user_key,
-			  .begin_args = usdt_row,
+			  .check = usdt_row,
 			  .arg = usdt_arg },
 	[DT_ABI_PROFILE] = { .prog_type = BPF_PROG_TYPE_PERF_EVENT, .arg = profile_arg },
 };

@@ -512,7 +512,7 @@ static void make_main(struct gen *g)
 	entry->nargs = 1;
 	entry->args = dt_arena_new(g->arena, struct ir_arg);
 	entry->args[0] = a_reg(g->ctx);
-	g->errinfo = g->key = g->user_regs = 0;
+	g->errinfo = g->key = g->user_regs = g->uarg_row = 0;
 	g->info_slot = 0;
 	if (!pseudo)
 		check_active(g);

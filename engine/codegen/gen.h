@@ -102,6 +102,7 @@ struct gen {
 	const struct at_set *set;
 	vreg ctx, st, key, errinfo;
 	vreg user_regs; /* abi.c: where they are, once found */
+	vreg uarg_row;  /* static probes: where this one says its arguments are */
 	vreg ring_once; /* 0: each clause finds the ring */
 	s32 cpu_slot;
 	struct ir_func *error_func; /* NULL: not made yet */
@@ -198,8 +199,8 @@ struct abi {
 	u32 prog_type, attach_type;
 	bool typed;    /* the verifier knows what arguments point to */
 	u32 machinery; /* kernel frames of the tracing itself, above the function that fired */
-	vreg (*key)(struct gen *g);        /* attach points with several probes: which one */
-	void (*check)(struct gen *g);      /* NULL, or leaves when the event is not what it seems */
+	vreg (*key)(struct gen *g); /* attach points with several probes: which one */
+	void (*check)(struct gen *g); /* NULL, or what comes before all clauses: leaves when the event is not what it seems */
 	vreg (*arg)(struct gen *g, u32 n); /* argN; 0 past those there are */
 };
 const struct abi *g_abi(const struct gen *g);

@@ -109,7 +109,7 @@ static void tracepoint(const char *name, u32 proto_id)
 /* Threads, for the events that proc and sched derive their probes from. */
 static void make_tasks(u32 t_int, u32 t_bool, u32 t_name, u32 t_void_p)
 {
-	u32 t_uint = integer("unsigned int", 4, 0), t_task = k.ntypes + 1, t_task_p = t_task + 1, p;
+	u32 t_uint = integer("unsigned int", 4, 0), t_task = k->ntypes + 1, t_task_p = t_task + 1, p;
 
 	type("task_struct", DT_BTF_STRUCT, 6, 48);
 	member("pid", t_int, 0);
