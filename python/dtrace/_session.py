@@ -92,7 +92,6 @@ class Session:
         self._command = False
         self._started = self._done = self._stopped = False
         self._ready: deque[Event] = deque()
-        self._tables: list[Table] = []
         try:
             self._prepare([str(a) for a in args], target, libs, libdirs, options)
         except BaseException:

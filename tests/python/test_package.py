@@ -157,3 +157,9 @@ def test_the_stub_fits_the_extension(tmp_path: Path) -> None:
     env = {**os.environ, "MYPY_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_names_of_test_files_differ() -> None:
+    """pytest imports them by name alone."""
+    names = sorted(p.name for p in Path(__file__).parents[1].rglob("test_*.py"))
+    assert len(names) > 10 and sorted(set(names)) == names
