@@ -173,6 +173,13 @@ int py_on_record(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, vo
 	return DTRACE_CONSUME_NEXT;
 }
 
+/* freopen() in the D program sends what follows elsewhere. */
+static FILE *py_output(const struct py_call *call)
+{
+	return py_engine.output ? py_engine.output(call->self->h, call->stream->fp) :
+				  call->stream->fp;
+}
+
 /* The library writes; the GIL is not needed. */
 int py_on_written(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, void *arg)
 {
@@ -180,7 +187,7 @@ int py_on_written(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, v
 
 	if (!rec) {
 		if (!call->stream->quiet)
-			fputc('\n', call->stream->fp);
+			fputc('\n', py_output(call));
 		return DTRACE_CONSUME_NEXT;
 	}
 	if (rec->dtrd_action != DTRACEACT_EXIT)

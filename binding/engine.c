@@ -23,6 +23,7 @@
 #pragma weak dtrace_aggregate_describe
 #pragma weak dtrace_enabling
 #pragma weak dtrace_proc_status
+#pragma weak dtrace_output
 #pragma weak dtrace_engine_version
 #define OPTIONAL(f) f
 #else
@@ -98,6 +99,7 @@ const struct py_engine py_engine = {
 	.aggregate_describe = OPTIONAL(dtrace_aggregate_describe),
 	.enabling = OPTIONAL(dtrace_enabling),
 	.proc_status = OPTIONAL(dtrace_proc_status),
+	.output = OPTIONAL(dtrace_output),
 	.version = OPTIONAL(dtrace_engine_version),
 };
 

@@ -67,6 +67,7 @@ struct py_engine {
 	void (*wakeup)(dtrace_hdl_t *);
 	void (*forked)(dtrace_hdl_t *);
 	const char *(*verifier_log)(dtrace_hdl_t *);
+	FILE *(*output)(dtrace_hdl_t *, FILE *); /* where freopen() sent it */
 	int (*aggregate_describe)(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
 	int (*enabling)(dtrace_hdl_t *, dtrace_epid_t, dtrace_enabling_t *);
 	int (*proc_status)(dtrace_hdl_t *, struct ps_prochandle *);

@@ -186,9 +186,6 @@ translator psinfo_t < struct task_struct *T > {
 inline psinfo_t *curpsinfo = xlate <psinfo_t *>(curthread);
 inline lwpsinfo_t *curlwpsinfo = xlate <lwpsinfo_t *>(curthread);
 
-/* Time on a processor, as the scheduler accounts it: brought up to date by its ticks and switches. */
-inline uint64_t vtimestamp = curthread->se.sum_exec_runtime;
-
 /* The process in its own pid namespace, and that namespace's inode, as in /proc/self/ns/pid. */
 inline pid_t nspid =
 	curthread->group_leader->thread_pid->numbers[curthread->group_leader->thread_pid->level].nr;

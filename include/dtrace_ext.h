@@ -43,6 +43,9 @@ void dtrace_wakeup(dtrace_hdl_t *);
  * handle is then good for dtrace_close() only, and for that only if it was not in use. */
 void dtrace_forked(dtrace_hdl_t *);
 
+/* Where text that is meant for a stream goes now: there, or to the file that freopen() in the D program opened. */
+FILE *dtrace_output(dtrace_hdl_t *, FILE *);
+
 /* The verifier's log when dtrace_go() failed with EDT_BPF, else NULL. */
 const char *dtrace_verifier_log(dtrace_hdl_t *);
 

@@ -139,7 +139,7 @@ static int init(dtrace_hdl_t *h)
 	h->progs_tail = &h->progs;
 	h->target = -1;
 	h->owner = getpid();
-	h->epoll_fd = -1;
+	h->epoll_fd = h->saved_fd = -1;
 	h->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (h->wake_fd < 0)
 		return dt_fail(&h->err, errno, "eventfd: %s", dt_errstr(errno));
@@ -228,6 +228,9 @@ void dtrace_close(dtrace_hdl_t *h)
 	dt_late_free(h);
 	dt_ksyms_free(h->ksyms);
 	dt_cleanup_close(&h->wake_fd);
+	dt_cleanup_close(&h->saved_fd);
+	if (h->redirect)
+		fclose(h->redirect);
 	dt_str_fini(&h->buffered);
 	dt_str_fini(&h->msg);
 	dt_str_fini(&h->diagtext);

@@ -31,7 +31,6 @@ struct dt_options {
 	DT_VEC(struct dt_given)
 	given; /* values that are texts, in the order in which they were set */
 };
-enum dt_bufpolicy { DT_BUFPOLICY_RING, DT_BUFPOLICY_FILL, DT_BUFPOLICY_SWITCH };
 enum dt_bufresize { DT_BUFRESIZE_AUTO, DT_BUFRESIZE_MANUAL };
 /* The value in force: what was set, else the default.  Flags give 1 or 0, others DTRACEOPT_UNSET when they
  * have neither. */
@@ -71,6 +70,7 @@ enum dt_feature {
 	DT_FEAT_TEST_RUN,
 	DT_FEAT_UPROBE_MULTI,
 	DT_FEAT_SEND_SIGNAL,
+	DT_FEAT_WRITE_USER,
 	DT_NFEATS
 };
 struct dt_featstate {
@@ -83,6 +83,8 @@ bool dt_feature_assumed(const dtrace_hdl_t *h, enum dt_feature f);
 /* Create maps, load programs, attach (programs are inert until activity is set). */
 struct dt_live *dt_live_load(dtrace_hdl_t *h, const struct dt_object *o);
 void dt_live_detach(struct dt_live *l); /* links only */
+/* CPUs may have come and gone: clocks follow.  0 or -1. */
+int dt_timers_follow(dtrace_hdl_t *h, struct dt_live *l);
 void dt_live_free(struct dt_live *l);
 /* In a forked child: give up the child's copies of descriptors and shared memory.  What was mapped reads as zeros
  * from now on and can be written without anybody else noticing. */
@@ -213,6 +215,8 @@ struct dtrace_hdl {
 	void *setoptarg;
 	dtrace_handle_buffered_f *bufhdlr;
 	void *bufarg;
+	FILE *redirect; /* freopen(): where text goes instead; NULL: where the consumer wants it */
+	int saved_fd;   /* freopen() of a stream with a descriptor: what that was; -1 */
 	struct dt_str buffered; /* text not yet handed to the buffered handler */
 
 	/* text whose life ends at the next call */

@@ -18,6 +18,7 @@ enum kind {
 	SIZE,
 	RATE,
 	INT,
+	LIMIT,
 	POLICY,
 	RESIZE,
 	EVALTIME,
@@ -207,6 +208,14 @@ static int parse_evaltime(const char *text, s64 *val)
 	return parse_word(text, words, DT_NELEM(words), val);
 }
 
+static int parse_limit(const char *text, s64 *val)
+{
+	if (!text || strcasecmp(text, "unlimited") != 0)
+		return parse_size(text, val);
+	*val = INT64_MAX;
+	return 0;
+}
+
 static int parse_any(const char *text, s64 *val)
 {
 	*val = 0;
@@ -223,7 +232,8 @@ static int (*const parse[NKINDS])(const char *text, s64 *val) = {
 	[FLAG] = parse_flag,         [SIZE] = parse_size,     [RATE] = parse_rate,
 	[INT] = parse_int,           [POLICY] = parse_policy, [RESIZE] = parse_resize,
 	[EVALTIME] = parse_evaltime, [ACCEPT] = parse_any,    [TEXT] = parse_text,
-	[LIST] = parse_text,         [WORD] = parse_text,     [PENDING] = parse_any,
+	[LIMIT] = parse_limit,       [LIST] = parse_text,     [WORD] = parse_text,
+	[PENDING] = parse_any,
 };
 
 /* The words that an option of kind WORD takes. */
@@ -238,6 +248,7 @@ static bool word_ok(enum dt_optid id, const char *text)
 		{ DT_OPT_LINKTYPE, { "elf", "dof" } },
 		{ DT_OPT_STDC, { "a", "c", "s", "t" } },
 		{ DT_OPT_ENCODING, { "ascii", "utf8" } },
+		{ DT_OPT_EVALTIME, { "exec", "preinit", "postinit", "main" } },
 	};
 	size_t i, k;
 
@@ -315,9 +326,6 @@ int dtrace_setopt(dtrace_hdl_t *h, const char *name, const char *value)
 		return dt_fail(&h->err, EDT_BADOPTVAL, "%s '%s': '%.64s'", dt_errstr(EDT_BADOPTVAL),
 			       o->name, value);
 	}
-	if (o->kind == POLICY && val == DT_BUFPOLICY_RING)
-		return dt_fail(&h->err, EDT_BADOPTVAL,
-			       "Value 'ring' of option '%s' is not supported yet", o->name);
 	if (text && keep_text(h, (enum dt_optid)(o - options), value) < 0)
 		return -1;
 	h->opts.val[o - options] = val;

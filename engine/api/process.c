@@ -2,6 +2,7 @@
 /* process.c - processes created or grabbed for a handle: $target, and the end of tracing when all are gone. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -51,9 +52,56 @@ static struct ps_prochandle *add(dtrace_hdl_t *h, struct dt_proc *proc, bool cre
 	return p;
 }
 
+/* ---- options setenv, unsetenv ---------------------------------------------------------------------------------- */
+
+static bool names(const char *var, const char *name, size_t len)
+{
+	return !strncmp(var, name, len) && (!var[len] || var[len] == '=');
+}
+
+static u32 without(const char **env, u32 n, const char *name, size_t len)
+{
+	u32 i, kept = 0;
+
+	for (i = 0; i < n; i++)
+		if (!names(env[i], name, len))
+			env[kept++] = env[i];
+	return kept;
+}
+
+/* Our environment with what the options change, in the order they were given.  NULL: no memory. */
+static const char **environment(const dtrace_hdl_t *h)
+{
+	u32 n = 0, i;
+	const char **env;
+
+	while (environ && environ[n])
+		n++;
+	env = calloc(n + h->opts.given.n + 1, sizeof(*env));
+	if (!env)
+		return NULL;
+	if (n)
+		memcpy(env, environ, n * sizeof(*env));
+	for (i = 0; i < h->opts.given.n; i++) {
+		const struct dt_given *g = &h->opts.given.v[i];
+
+		if (g->id != DT_OPT_SETENV && g->id != DT_OPT_UNSETENV)
+			continue;
+		n = without(env, n, g->text, strcspn(g->text, "="));
+		if (g->id == DT_OPT_SETENV)
+			env[n++] = g->text;
+	}
+	env[n] = NULL;
+	return env;
+}
+
 struct ps_prochandle *dtrace_proc_create(dtrace_hdl_t *h, const char *file, char *const argv[])
 {
-	return add(h, dt_proc_create(&h->err, file, argv), true);
+	_cleanup_free_ const char **env = environment(h);
+
+	if (!env)
+		return dt_set_errno_null(h, EDT_NOMEM);
+	return add(h, dt_proc_create(&h->err, file, argv, (char *const *)(uintptr_t)env), true);
 }
 
 struct ps_prochandle *dtrace_proc_grab(dtrace_hdl_t *h, pid_t pid, int flags)

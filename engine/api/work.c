@@ -13,7 +13,7 @@
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -71,9 +71,14 @@ static struct dt_genopts genopts(dtrace_hdl_t *h)
 		.jstackstrsize = dt_opt_u32(h, DT_OPT_JSTACKSTRSIZE, 0, 32 << 10),
 		.ustackunwind = dt_opt_u32(h, DT_OPT_USTACKUNWIND, 0, 64 << 10),
 		.ustackframes = dt_opt_u32(h, DT_OPT_USTACKFRAMES, 1, 1024),
+		.maxframes = dt_opt_u32(h, DT_OPT_MAXFRAMES, 1, 1024),
+		.scratchsize = dt_opt_u32(h, DT_OPT_SCRATCHSIZE, 0, DT_SCRATCH_WINDOW),
 		.dynvarsize = (u64)dt_opt(h, DT_OPT_DYNVARSIZE),
 		.aggsize = (u64)dt_opt(h, DT_OPT_AGGSIZE),
+		.aggpercpu = dt_opt(h, DT_OPT_AGGPERCPU) != 0,
 		.temporal = dt_opt(h, DT_OPT_TEMPORAL) != 0,
+		.bufpolicy = (enum dt_bufpolicy)dt_opt(h, DT_OPT_BUFPOLICY),
+		.cpu = dt_opt(h, DT_OPT_CPU) == DTRACEOPT_UNSET ? -1 : dt_opt(h, DT_OPT_CPU),
 		.nspec = dt_opt_u32(h, DT_OPT_NSPEC, 0, DT_NSPEC_MAX),
 		.ncpus = ncpus > 0 ? (u32)ncpus : 1,
 		.has_task_btf = dt_feature_assumed(h, DT_FEAT_TASK_BTF),
@@ -83,12 +88,24 @@ static struct dt_genopts genopts(dtrace_hdl_t *h)
 	};
 }
 
+/* Locked-down kernels let no program write to user memory. */
+static bool can_write_user(dtrace_hdl_t *h)
+{
+	if (!h->obj->writes_user || dt_feature(h, DT_FEAT_WRITE_USER))
+		return true;
+	dt_fail(&h->err, EDT_BPF,
+		"copyout() and copyoutstr() are not possible: this kernel does not let BPF programs "
+		"write to user memory (it is locked down)");
+	return false;
+}
+
 static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o)
 {
 	h->obj = dt_generate(h->clauses.v, h->clauses.n, &h->env, o, &h->err, 0, NULL);
 	if (!h->obj)
 		return -1;
-	h->live = dt_live_load(h, h->obj);
+	if (can_write_user(h))
+		h->live = dt_live_load(h, h->obj);
 	if (h->live)
 		return 0;
 	dt_object_free(h->obj);
@@ -131,6 +148,9 @@ static int load(dtrace_hdl_t *h)
 
 	h->env.refresh(h, &h->env);
 	o = genopts(h);
+	if (o.cpu >= (s64)o.ncpus)
+		return dt_fail(&h->err, EDT_BADOPTVAL, "%s 'cpu': there are %u CPUs",
+			       dt_errstr(EDT_BADOPTVAL), o.ncpus);
 	if (generate_and_load(h, &o) == 0)
 		return 0;
 	if (!may_retry(h))
@@ -289,6 +309,12 @@ static bool fill_policy(const dtrace_hdl_t *h)
 	return dt_opt(h, DT_OPT_BUFPOLICY) == DT_BUFPOLICY_FILL;
 }
 
+/* Records stay where they are until tracing has stopped. */
+static bool is_kept(const dtrace_hdl_t *h)
+{
+	return dt_opt(h, DT_OPT_BUFPOLICY) != DT_BUFPOLICY_SWITCH;
+}
+
 /* Under policy fill: did a record find no room? */
 static bool has_filled(dtrace_hdl_t *h)
 {
@@ -301,12 +327,6 @@ static bool has_filled(dtrace_hdl_t *h)
 			return true;
 	}
 	return false;
-}
-
-/* With policy fill the records beyond the fill are not wanted: they are no drops. */
-static int check_drops(dtrace_hdl_t *h)
-{
-	return h->status == DTRACE_STATUS_FILLED ? 0 : dt_drops_check(h);
 }
 
 #define LATE_NS 100000000ull /* between two looks for probes that have come */
@@ -326,7 +346,7 @@ int dtrace_status(dtrace_hdl_t *h)
 	if (!h->active)
 		return DTRACE_STATUS_NONE;
 	if (h->stopped)
-		return check_drops(h) < 0 ? DTRACE_STATUS_ERROR : DTRACE_STATUS_STOPPED;
+		return dt_drops_check(h) < 0 ? DTRACE_STATUS_ERROR : DTRACE_STATUS_STOPPED;
 	if (dt_procs_check(h) || has_exited(h))
 		return stop_with(h, DTRACE_STATUS_EXITED);
 	if (check_late(h, now) < 0)
@@ -336,6 +356,8 @@ int dtrace_status(dtrace_hdl_t *h)
 	if (h->last_status && now - h->last_status < (u64)dt_opt(h, DT_OPT_STATUSRATE))
 		return DTRACE_STATUS_NONE;
 	h->last_status = now;
+	if (dt_timers_follow(h, h->live) < 0)
+		return DTRACE_STATUS_ERROR;
 	return dt_drops_check(h) < 0 ? DTRACE_STATUS_ERROR : DTRACE_STATUS_OKAY;
 }
 
@@ -358,6 +380,8 @@ int dtrace_consume(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace
 		return dt_fail(&h->err, EINVAL, "Tracing is not active");
 	h->last_switch = now_ns();
 	refresh_wall_clock(h);
+	if (is_kept(h) && !h->stopped)
+		return 0;
 	return dt_drain(h, fp, pf ? pf : null_probe, rf ? rf : null_rec, arg, h->stopped);
 }
 
@@ -393,7 +417,7 @@ static bool arm_rings(dtrace_hdl_t *h)
 	bool ready = false;
 	int cpu;
 
-	for (cpu = 0; !fill_policy(h) && cpu < dt_live_ncpus(h->live); cpu++) {
+	for (cpu = 0; !is_kept(h) && cpu < dt_live_ncpus(h->live); cpu++) {
 		struct dt_ring_hdr *r = dt_live_ring(h->live, cpu);
 		u64 at = r ? r->tail + least : 0;
 
@@ -418,20 +442,20 @@ dtrace_workstatus_t dtrace_work(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_
 	status = dtrace_status(h);
 	if (status == DTRACE_STATUS_ERROR)
 		return DTRACE_WORKSTATUS_ERROR;
-	if (h->active && !h->stopped && fill_policy(h))
-		return DTRACE_WORKSTATUS_OKAY;
 	if (h->active && snap_if_due(h) < 0)
 		return DTRACE_WORKSTATUS_ERROR;
 	if (dtrace_consume(h, fp, pf, rf, arg) < 0)
 		return DTRACE_WORKSTATUS_ERROR;
 	if (status >= DTRACE_STATUS_EXITED)
-		return check_drops(h) < 0 ? DTRACE_WORKSTATUS_ERROR : DTRACE_WORKSTATUS_DONE;
+		return dt_drops_check(h) < 0 ? DTRACE_WORKSTATUS_ERROR : DTRACE_WORKSTATUS_DONE;
 	if (h->polled)
 		arm_rings(h);
 	return DTRACE_WORKSTATUS_OKAY;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------------------------- */
+
+#define LEAST_WAIT 1000000 /* ns, when something is likely to be ready soon */
 
 static s64 until(u64 last, u64 rate, u64 now)
 {
@@ -443,19 +467,20 @@ static s64 until(u64 last, u64 rate, u64 now)
 int64_t dtrace_work_due(dtrace_hdl_t *h)
 {
 	u64 now = now_ns(), switchrate = (u64)dt_opt(h, DT_OPT_SWITCHRATE);
+	u64 statusrate = (u64)dt_opt(h, DT_OPT_STATUSRATE);
 	s64 due;
 
 	if (!h->active)
 		return INT64_MAX;
 	if (h->stopped || has_exited(h))
 		return 0;
-	due = until(h->last_status, (u64)dt_opt(h, DT_OPT_STATUSRATE), now);
+	due = statusrate || !h->last_status ? until(h->last_status, statusrate, now) : INT64_MAX;
 	if (dt_late_any(h))
 		due = DT_MIN(due, until(h->last_late, LATE_NS, now));
-	if (switchrate || !h->last_switch)
+	if (!is_kept(h) && (switchrate || !h->last_switch))
 		due = DT_MIN(due, until(h->last_switch, switchrate, now));
-	if (dt_spec_waiting(h)) /* a clause was still writing */
-		due = DT_MIN(due, dt_opt(h, DT_OPT_CLEANRATE));
+	if (!is_kept(h) && dt_spec_waiting(h)) /* a clause was still writing */
+		due = DT_MIN(due, DT_MAX(dt_opt(h, DT_OPT_CLEANRATE), LEAST_WAIT));
 	if (h->obj->naggs && (agg_rate(h) || !h->last_agg))
 		due = DT_MIN(due, until(h->last_agg, agg_rate(h), now));
 	return due;
@@ -463,16 +488,18 @@ int64_t dtrace_work_due(dtrace_hdl_t *h)
 
 void dtrace_sleep(dtrace_hdl_t *h)
 {
-	struct epoll_event ev;
-	s64 due, ms;
+	struct pollfd p = { .fd = h->epoll_fd, .events = POLLIN };
+	struct timespec wait;
+	s64 due;
 
 	if (!h->active || h->stopped || arm_rings(h))
 		return;
 	due = dtrace_work_due(h);
 	if (!due)
 		return;
-	ms = DT_MIN((due + 999999) / 1000000, (s64)INT_MAX);
-	if (epoll_wait(h->epoll_fd, &ev, 1, (int)ms) > 0)
+	wait.tv_sec = due / 1000000000;
+	wait.tv_nsec = due % 1000000000;
+	if (ppoll(&p, 1, &wait, NULL) > 0)
 		take_wakeup(h);
 }
 

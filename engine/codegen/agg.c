@@ -212,7 +212,8 @@ static void layout_dense(struct gen *g, struct dt_aggspec *a, const struct at_se
 	g->state_top += a->nrows * a->nwords * 8;
 }
 
-#define AGG_BYTES_PER_KEY 32 /* aggsize / this: keys of a hash; 4m: 131072 */
+#define AGG_BYTES_PER_KEY 32 /* aggsize / this: keys of a hash; 4m: 131072 ... */
+#define AGG_CPUS 4           /* ... on each of so many CPUs */
 #define AGGS_FULL_SIZE 8     /* hashes that large; more of them are smaller */
 #define AGG_OWN_MAP 24       /* when there are more hashes, programs find them in maps of maps */
 
@@ -225,7 +226,10 @@ static void layout_hash(struct gen *g, struct dt_aggspec *a, u32 index)
 		.flags = BPF_F_NO_PREALLOC,
 		.index = index,
 	};
-	u64 entries = g->opts->aggsize / AGG_BYTES_PER_KEY / (1 + g->naggmaps / AGGS_FULL_SIZE);
+	u64 entries =
+		g->opts->aggsize / AGG_BYTES_PER_KEY * DT_MIN(DT_MAX(g->opts->ncpus, 1), AGG_CPUS);
+
+	entries /= 1 + g->naggmaps / AGGS_FULL_SIZE;
 
 	a->store = DT_AGG_HASH;
 	a->nwords = is_dist(a->func) ? 1 : value_words(a->func);
@@ -265,8 +269,10 @@ static void share_hash(struct gen *g, struct dt_aggspec *a, struct agg_use *u)
 	set->inner[set->max_entries++] = (u32)a->map;
 }
 
-static bool needs_hash(const struct dt_aggspec *a, const struct agg_use *u)
+static bool needs_hash(const struct gen *g, const struct dt_aggspec *a, const struct agg_use *u)
 {
+	if (u->seen && g->opts->aggpercpu)
+		return true;
 	if (!u->seen || (!a->nkeys && a->nbuckets <= 4096))
 		return false;
 	return !u->probe_keys_only || u->shared || u->at->at->several || is_dist(a->func) ||
@@ -293,7 +299,7 @@ static void layout_agg(struct gen *g, u32 index)
 			dt_llquantize_nbuckets(a->param[0], a->param[1], a->param[2], a->param[3]);
 	layout_keys(a);
 	layout_desc(g, a);
-	g->naggmaps += needs_hash(a, u);
+	g->naggmaps += needs_hash(g, a, u);
 }
 
 static void layout_store(struct gen *g, u32 index)
@@ -302,7 +308,7 @@ static void layout_store(struct gen *g, u32 index)
 	struct agg_use *u = &g->agguse[index];
 
 	u->set = -1;
-	if (needs_hash(a, u))
+	if (needs_hash(g, a, u))
 		layout_hash(g, a, index);
 	else if (u->seen && a->nkeys)
 		layout_dense(g, a, u->at);
@@ -343,42 +349,55 @@ static vreg any_below(struct gen *g, vreg v, u32 n)
 	return b;
 }
 
-/* Bucket 63 is zero; 64 + floor(log2 v) above, 62 - floor(log2 -v) below. */
+/* Buckets of 0 ... 255: 63 is zero, 64 + floor(log2 v) those above. */
+static struct mem log_table(struct gen *g)
+{
+	static const u8 zero = DTRACE_QUANTIZE_ZEROBUCKET;
+	u8 table[256] = { zero };
+
+	if (!g->log_off) {
+		for (u32 k = 1; k < 256; k++)
+			table[k] = (u8)(zero + 32 - (u32)__builtin_clz(k));
+		g->log_off = 1 + g_rodata(g, table, sizeof(table), 8);
+	}
+	return g_rodata_mem(g, g->log_off - 1);
+}
+
+/* The bucket of |v| by its highest byte, mirrored when v is negative: 62 - floor(log2 -v). */
 static vreg quantize_bucket(struct gen *g, vreg v)
 {
-	vreg x = e_mov(g, v), log = e_movi(g, 0), b = e_movi(g, DTRACE_QUANTIZE_ZEROBUCKET);
-	u32 pos = ir_label(g->f), done = ir_label(g->f), neg = ir_label(g->f);
+	vreg x = e_mov(g, v), base = e_movi(g, 0);
+	u32 known = ir_label(g->f), nonneg = ir_label(g->f), done = ir_label(g->f);
 
-	e_jcci(g, BPF_JEQ, v, 0, done);
-	e_jcci(g, BPF_JSGT, x, 0, pos);
+	ir_pin(g->prog, g->f, x);
+	e_jcci(g, BPF_JSGE, x, 0, nonneg);
 	e_set(g, x, e_neg(g, x));
-	e_label(g, pos);
-	for (u32 bits = 32; bits; bits /= 2) {
-		u32 small = ir_label(g->f);
+	e_label(g, nonneg);
+	for (u32 bits = 32; bits >= 8; bits /= 2) {
+		u32 next = ir_label(g->f);
 
-		if (bits == 32) {
-			vreg high = e_alui(g, IR_SHR, x, 32);
-
-			e_jcci(g, BPF_JEQ, high, 0, small);
-		} else {
-			e_jcci(g, BPF_JLT, x, INT64_C(1) << bits, small);
-		}
-		e_set(g, log, e_alui(g, IR_ADD, log, bits));
+		if (bits == 32)
+			e_jcci(g, BPF_JEQ, e_alui(g, IR_SHR, x, 32), 0, next);
+		else
+			e_jcci(g, BPF_JLT, x, INT64_C(1) << bits, next);
+		e_set(g, base, e_alui(g, IR_ADD, base, bits));
 		e_set(g, x, e_alui(g, IR_SHR, x, bits));
-		e_label(g, small);
+		e_label(g, next);
 	}
-	e_jcci(g, BPF_JSLT, v, 0, neg);
-	e_set(g, b, e_alui(g, IR_ADD, log, DTRACE_QUANTIZE_ZEROBUCKET + 1));
-	e_jmp(g, done);
-	e_label(g, neg);
-	e_set(g, b, e_alu(g, IR_SUB, e_movi(g, DTRACE_QUANTIZE_ZEROBUCKET - 1), log));
-	u32 ok = ir_label(g->f);
+	struct mem t = log_table(g);
+	vreg at = e_alu(g, IR_ADD, t.p, e_alui(g, IR_AND, x, 0xff));
+	vreg b = e_alu(g, IR_ADD, e_ld(g, (struct mem){ at, t.off }, 1), base);
 
-	e_jcci(g, BPF_JSGE, b, 0, ok); /* INT64_MIN */
+	ir_pin(g->prog, g->f, b);
+	e_jcci(g, BPF_JSGE, v, 0, known);
+	e_set(g, b, e_alu(g, IR_SUB, e_movi(g, 2 * DTRACE_QUANTIZE_ZEROBUCKET), b));
+	e_jcci(g, BPF_JSGE, b, 0, known); /* INT64_MIN */
 	e_seti(g, b, 0);
-	e_label(g, ok);
+	e_label(g, known);
+	e_jcci(g, BPF_JLT, b, DTRACE_QUANTIZE_NBUCKETS, done);
+	e_seti(g, b, DTRACE_QUANTIZE_NBUCKETS - 1);
 	e_label(g, done);
-	return any_below(g, b, DTRACE_QUANTIZE_NBUCKETS);
+	return b;
 }
 
 static vreg lquantize_bucket(struct gen *g, const struct dt_aggspec *a, vreg v)

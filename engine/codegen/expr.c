@@ -291,6 +291,7 @@ static vreg (*const builtin_gens[DT_B_N])(struct gen *g, const struct dt_node *n
 	[DT_B_USTACKDEPTH] = g_stackdepth,
 	[DT_B_UREGS] = g_uregs,
 	[DT_B_CGROUP] = g_cgroup,
+	[DT_B_VTIMESTAMP] = g_vtimestamp,
 };
 
 static vreg gen_builtin(struct gen *g, const struct dt_node *n)

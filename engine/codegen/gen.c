@@ -127,6 +127,18 @@ int g_map_spec(struct gen *g)
 					     .per_cpu_elems = true });
 }
 
+int g_map_vtime(struct gen *g)
+{
+	return get_map(g, &g->map_vtime,
+		       &(struct dt_mapspec){ .name = "dt_vtime",
+					     .role = DT_MAP_SELF,
+					     .type = BPF_MAP_TYPE_TASK_STORAGE,
+					     .key_size = 4,
+					     .value_size = 8,
+					     .flags = BPF_F_NO_PREALLOC,
+					     .needs_btf = true });
+}
+
 u32 g_rodata(struct gen *g, const void *p, u32 n, u32 align)
 {
 	u32 off;
@@ -500,6 +512,19 @@ static bool uses_cpu_slot(const struct ir_func *f, s32 slot)
 	return false;
 }
 
+/* Option cpu: leave on any other. */
+static void check_cpu(struct gen *g)
+{
+	u32 go;
+
+	if (g->opts->cpu < 0)
+		return;
+	go = ir_label(g->f);
+	e_jcci(g, BPF_JEQ, e_call0(g, BPF_FUNC_get_smp_processor_id), g->opts->cpu, go);
+	e_ret(g, 0);
+	e_label(g, go);
+}
+
 static void make_main(struct gen *g)
 {
 	u32 cpu_from, cpu_to, st_from, st_to;
@@ -514,8 +539,10 @@ static void make_main(struct gen *g)
 	entry->args[0] = a_reg(g->ctx);
 	g->errinfo = g->key = g->user_regs = g->uarg_row = 0;
 	g->info_slot = 0;
-	if (!pseudo)
+	if (!pseudo) {
 		check_active(g);
+		check_cpu(g);
+	}
 	if (g->set->nkeys > 1)
 		dispatch(g);
 	if (g_abi(g)->check)
@@ -864,6 +891,19 @@ static void finish_maps(struct gen *g)
 	}
 }
 
+/* What END's clauses may record, under policy fill. */
+static u32 end_reserve(const struct gen *g)
+{
+	u32 sum = 0;
+
+	for (u32 k = 0; k < g->sets.n && g->opts->bufpolicy == DT_BUFPOLICY_FILL; k++)
+		for (u32 c = 0; g->sets.v[k].kind == DT_AT_END && c < g->sets.v[k].clauses.n; c++)
+			for (u32 e = 0; e < g->epids.n; e++)
+				if (g->epids.v[e].clause == g->sets.v[k].clauses.v[c].clause)
+					sum += DT_REC_HDR + g->epids.v[e].size;
+	return DT_ROUNDUP(sum, 8);
+}
+
 static void finish_object(struct gen *g)
 {
 	struct dt_object *o = g->o;
@@ -884,6 +924,7 @@ static void finish_object(struct gen *g)
 	for (u32 k = 0; k < o->nepids; k++)
 		o->max_record = DT_MAX(o->max_record, DT_REC_HDR + o->epids[k].size);
 	o->spec_map = g->map_spec;
+	o->end_reserve = end_reserve(g);
 	o->ring_slack = o->max_record;
 	if (g->map_spec >= 0)
 		o->ring_slack = DT_MAX(o->ring_slack, DT_REC_HDR + DT_BUNDLE_MAX);
@@ -894,7 +935,7 @@ static void generate(struct gen *g, char upto, struct dt_str *dump)
 	struct dt_object *o = g->o;
 
 	g->map_state = g->map_ring = g->map_globals = g->map_rodata = -1;
-	g->map_doorbell = g->map_self = g->map_spec = g->map_python = -1;
+	g->map_doorbell = g->map_self = g->map_spec = g->map_vtime = g->map_python = -1;
 	g->strsize = DT_MAX(g->opts->strsize, 2);
 	g->state_top = DT_ST_FIXED;
 	g->globals_top = DT_GL_VARS;

@@ -20,9 +20,6 @@
 #include "codegen/ir.h"
 #include "codegen/object.h"
 
-/* The most that one alloca() or copyin() of constant size may have. */
-#define DT_SCRATCH_WINDOW 65536
-
 /* A place in memory that the verifier knows: register (0: the frame pointer) + offset. */
 struct mem {
 	vreg p;
@@ -89,9 +86,10 @@ struct gen {
 	struct agg_use *agguse; /* by varid - 1 */
 	u32 naggmaps;           /* aggregations in hashes */
 	int map_state, map_ring, map_globals, map_rodata, map_doorbell, map_self, map_spec,
-		map_python;
+		map_vtime, map_python;
 	u32 state_top, globals_top, self_size, this_size;
 	u32 zeros_off, zeros_len; /* rodata: a stretch of zeros */
+	u32 log_off;              /* rodata + 1: buckets of quantize() for bytes */
 	u32 strsize;
 	u32 nrecorders; /* programs that may write the ring while others run */
 	bool failed;
@@ -188,6 +186,7 @@ int g_map_rodata(struct gen *g);
 int g_map_ring(struct gen *g);
 int g_map_doorbell(struct gen *g);
 int g_map_spec(struct gen *g);
+int g_map_vtime(struct gen *g);
 u32 g_add_map(struct gen *g, const struct dt_mapspec *m);
 struct mem g_zeros(struct gen *g, u32 size);        /* constant zeros to read */
 void e_zero(struct gen *g, struct mem m, u32 size); /* clear known memory */
@@ -237,6 +236,9 @@ vreg g_find_ring(struct gen *g);
 vreg g_advance(struct gen *g, vreg ring, vreg h, vreg n, u32 total, u32 lost);
 void g_patch(struct gen *g,
 	     enum dt_patch_kind kind); /* the last instruction's constant is the loader's */
+enum dt_patch_kind g_ring_room(const struct gen *g);
+bool g_overwrites(const struct gen *g);         /* the record need not find room */
+void g_place(struct gen *g, vreg rec, vreg at); /* where records do not, they say where they begin */
 void g_header(struct gen *g, vreg rec, u32 epid, vreg probe);
 void g_doorbell(struct gen *g);
 void g_wake(struct gen *g, vreg ring); /* when the consumer asked to be woken */
@@ -252,6 +254,10 @@ vreg subr_speculation(struct gen *g, const struct dt_node *n);
 
 /* ---- acts.c: actions that record nothing ------------------------------------------------------------ */
 void g_act(struct gen *g, const struct dt_stmt *s);
+
+/* ---- subrs.c --------------------------------------------------------------------------------------- */
+void act_copyout(struct gen *g, const struct dt_stmt *s);
+void act_copyoutstr(struct gen *g, const struct dt_stmt *s);
 /* Fixed size and kind of a datum made from an expression. */
 void g_datum_of(struct gen *g, const struct dt_node *n, struct dt_datum *d);
 /* Evaluate n and store it at m in the form d says.  For keys, unused bytes are cleared. */
@@ -322,6 +328,7 @@ void g_user_stack(struct gen *g, struct mem m, u32 frames); /* u64 each */
 vreg g_stackdepth(struct gen *g, const struct dt_node *n);  /* stackdepth, ustackdepth */
 vreg g_uregs(struct gen *g, const struct dt_node *n);
 vreg g_cgroup(struct gen *g, const struct dt_node *n);
+vreg g_vtimestamp(struct gen *g, const struct dt_node *n);
 vreg g_cpu_place(struct gen *g, const struct dt_node *n); /* __chip(), __lgrp() */
 /* Byte offset of a member of a kernel type, "fs" of "struct task_struct"; fails the compilation without it. */
 u32 g_kernel_offset(struct gen *g, struct dt_loc loc, const char *type, const char *member);

@@ -51,6 +51,7 @@ struct dt_reloc {
 enum dt_patch_kind {
 	DT_PATCH_RING_MASK, /* imm = cap - 1 */
 	DT_PATCH_RING_CAP,  /* imm = cap */
+	DT_PATCH_RING_FILL, /* imm = cap - what END wants */
 	DT_PATCH_SPEC_MASK, /* the same of speculation buffers ... */
 	DT_PATCH_SPEC_CAP, /* ... of which the capacity is what specsize says, and no power of two */
 };
@@ -210,24 +211,34 @@ struct dt_object {
 	u32 naggs;
 	struct dt_loc *faults; /* fault sites: source locations */
 	u32 nfaults;
-	u32 max_record; /* largest record with header */
-	u32 ring_slack; /* how far the largest claim may run past the ring's end */
+	u32 max_record;  /* largest record with header */
+	u32 end_reserve; /* policy fill: bytes that END's records take */
+	u32 ring_slack;  /* how far the largest claim may run past the ring's end */
 	int ring_map, state_map, globals_map, doorbell_map; /* indexes in maps, -1: not needed */
 	int spec_map;
 	u32 nspec, spec_off; /* speculation slots: how many (0: nobody speculates), where in globals */
 	DT_VEC(struct dt_fmt *) fmts; /* on the heap, freed with the object */
 	DT_VEC(struct dt_userset *) usersets;
+	bool writes_user;       /* memory of traced processes, which not every kernel allows */
 	bool only_consumer_cpu; /* only BEGIN, END, ERROR record: a small ring will do */
 };
 
 #define DT_NSPEC_MAX 65536
+/* The most that one alloca() or copyin() of constant size may have. */
+#define DT_SCRATCH_WINDOW 65536
+
+enum dt_bufpolicy { DT_BUFPOLICY_RING, DT_BUFPOLICY_FILL, DT_BUFPOLICY_SWITCH };
 
 /* Options that shape code. */
 struct dt_genopts {
 	u32 strsize, stackframes, ustackframes, jstackframes, jstackstrsize;
+	u32 maxframes, scratchsize;
 	u32 ustackunwind; /* bytes of user stacks to copy; 0: none */
 	u64 dynvarsize, aggsize;
+	bool aggpercpu; /* each CPU's value of an aggregation is wanted: hashes have it in their keys */
 	bool temporal;
+	enum dt_bufpolicy bufpolicy;
+	s64 cpu; /* trace on this one only; -1: on all */
 	u32 nspec;
 	bool no_direct; /* read typed kernel pointers through helpers, not by plain loads */
 	u32 ncpus;      /* possible CPUs */

@@ -40,9 +40,11 @@ static enum dt_datakind probe_kind(int id)
 	}
 }
 
-static u32 frames_of(const struct dt_node *n, u32 dflt)
+static u32 frames_of(const struct gen *g, const struct dt_node *n, u32 dflt)
 {
-	return n->nargs && n->args[0]->op == N_INT ? (u32)n->args[0]->val : dflt;
+	u32 frames = n->nargs && n->args[0]->op == N_INT ? (u32)n->args[0]->val : dflt;
+
+	return DT_MIN(frames, g->opts->maxframes);
 }
 
 #define MOST_STRSIZE 32768u
@@ -70,7 +72,7 @@ static void datum_of_action(struct gen *g, const struct dt_node *n, struct dt_da
 
 	if (n->act->id == DT_A_STACK) {
 		d->kind = DT_D_STACK;
-		d->arg = frames_of(n, g->opts->stackframes);
+		d->arg = frames_of(g, n, g->opts->stackframes);
 		d->size = (u32)d->arg * 8;
 		return;
 	}
@@ -78,7 +80,7 @@ static void datum_of_action(struct gen *g, const struct dt_node *n, struct dt_da
 		bool python = n->act->id == DT_A_JSTACK;
 
 		d->kind = DT_D_USTACK;
-		d->arg = frames_of(n, python ? g->opts->jstackframes : g->opts->ustackframes);
+		d->arg = frames_of(g, n, python ? g->opts->jstackframes : g->opts->ustackframes);
 		d->size = (u32)d->arg * 8 + 8;
 		d->strsize = strsize_of(n, python ? g->opts->jstackstrsize : 0);
 		if (d->strsize)
@@ -263,6 +265,18 @@ static void layout_aggact(struct layout *l, const struct dt_stmt *s, u64 libact)
 	r->dtrd_arg = libact ? libact : a->naggs ? (u64)a->aggs[0] + 1 : 0;
 }
 
+/* setopt(): the option and its value, each a record; that of no value is empty. */
+static void layout_setopt(struct layout *l, const struct dt_stmt *s)
+{
+	for (u32 k = 0; k < 2; k++) {
+		struct dt_datum *d = new_datum(l);
+
+		if (k < s->nargs)
+			g_datum_of(l->g, s->args[k], d);
+		add_rec(l, d, DTRACEACT_LIBACT)->dtrd_arg = DT_ACT_SETOPT;
+	}
+}
+
 static void layout_tracemem(struct layout *l, const struct dt_stmt *s)
 {
 	struct dt_datum *d = new_datum(l);
@@ -331,6 +345,8 @@ static void layout_action(struct layout *l, const struct dt_stmt *s)
 	case DT_A_TRUNC: layout_aggact(l, s, DT_ACT_TRUNC); return;
 	case DT_A_NORMALIZE: layout_aggact(l, s, DT_ACT_NORMALIZE); return;
 	case DT_A_DENORMALIZE: layout_aggact(l, s, DT_ACT_DENORMALIZE); return;
+	case DT_A_FTRUNCATE: layout_aggact(l, s, DT_ACT_FTRUNCATE); return;
+	case DT_A_SETOPT: layout_setopt(l, s); return;
 	case DT_A_TRACEMEM: layout_tracemem(l, s); return;
 	case DT_A_PRINT: layout_print(l, s); return;
 	case DT_A_EXIT:
@@ -617,27 +633,65 @@ void g_ring_once(struct gen *g)
 	e_label(g, have);
 }
 
+/* Count a drop.  When a buffer under policy fill is full for the first time the consumer hears of it at once. */
+static void count_drop(struct gen *g, vreg ring)
+{
+	struct mem drops = ring_word(ring, offsetof(struct dt_ring_hdr, drops));
+	vreg n = e_ld(g, drops, 8);
+
+	e_st(g, drops, 8, e_alui(g, IR_ADD, n, 1));
+	if (g->opts->bufpolicy == DT_BUFPOLICY_FILL && !g->speculating) {
+		e_jcci(g, BPF_JNE, n, 0, g->end_label);
+		g_doorbell(g);
+	}
+	e_jmp(g, g->end_label);
+}
+
+enum dt_patch_kind g_ring_room(const struct gen *g)
+{
+	bool end = !g->errinfo && g->set->kind == DT_AT_END;
+
+	return g->opts->bufpolicy == DT_BUFPOLICY_FILL && !end ? DT_PATCH_RING_FILL :
+								 DT_PATCH_RING_CAP;
+}
+
+bool g_overwrites(const struct gen *g)
+{
+	return g->opts->bufpolicy == DT_BUFPOLICY_RING && !g->speculating;
+}
+
+void g_place(struct gen *g, vreg rec, vreg at)
+{
+	struct mem m = { rec, DT_RING_DATA };
+
+	if (!g_overwrites(g))
+		return;
+	e_sti(g, m, 4, 0);
+	e_st(g, mem_add(m, offsetof(struct dt_rec_hdr, arg)), 4, e_alui(g, IR_SHR, at, 3));
+}
+
 static void claim(struct gen *g, u32 total)
 {
 	u32 room = ir_label(g->f), lost = ir_label(g->f), ok = ir_label(g->f);
 	vreg ring = g->speculating ? g->spec : g_find_ring(g);
 	vreg h = e_ld(g, ring_word(ring, offsetof(struct dt_ring_hdr, head)), 8);
-	vreg t = e_ld(g, ring_word(ring, offsetof(struct dt_ring_hdr, tail)), 8);
-	vreg n = e_alui(g, IR_ADD, e_alu(g, IR_SUB, h, t), total);
 
-	e_jcci(g, BPF_JLE, n, 0, room);
-	g_patch(g, g->speculating ? DT_PATCH_SPEC_CAP : DT_PATCH_RING_CAP);
-	e_label(g, lost);
-	struct mem drops = ring_word(ring, offsetof(struct dt_ring_hdr, drops));
+	if (!g_overwrites(g)) {
+		vreg t = e_ld(g, ring_word(ring, offsetof(struct dt_ring_hdr, tail)), 8);
+		vreg n = e_alui(g, IR_ADD, e_alu(g, IR_SUB, h, t), total);
 
-	e_st(g, drops, 8, e_alui(g, IR_ADD, e_ld(g, drops, 8), 1));
-	e_jmp(g, g->end_label);
-	e_label(g, room);
+		e_jcci(g, BPF_JLE, n, 0, room);
+		g_patch(g, g->speculating ? DT_PATCH_SPEC_CAP : g_ring_room(g));
+		e_label(g, lost);
+		count_drop(g, ring);
+		e_label(g, room);
+	}
 	vreg at = g_advance(g, ring, h, 0, total, ok);
 	vreg off = e_alui(g, IR_AND, at, 0);
 
 	g_patch(g, g->speculating ? DT_PATCH_SPEC_MASK : DT_PATCH_RING_MASK);
 	e_set(g, g->rec, e_alu(g, IR_ADD, ring, off));
+	g_place(g, g->rec, at);
 	e_seti(g, g->recsize, total);
 	g->ring = ring;
 	if (g_nesting(g)) { /* the second loser's way out, forward as all jumps are */
@@ -645,8 +699,7 @@ static void claim(struct gen *g, u32 total)
 
 		e_jmp(g, go);
 		e_label(g, ok);
-		e_st(g, drops, 8, e_alui(g, IR_ADD, e_ld(g, drops, 8), 1));
-		e_jmp(g, g->end_label);
+		count_drop(g, ring);
 		e_label(g, go);
 	}
 }
@@ -692,7 +745,7 @@ static void commit(struct gen *g, u32 total, bool urgent)
 	e_sti(g, rec_word(g, 0), 4, (s64)(s32)(total | DT_REC_COMMIT));
 	if (urgent)
 		g_doorbell(g);
-	else if (!g->speculating)
+	else if (!g->speculating && g->opts->bufpolicy == DT_BUFPOLICY_SWITCH)
 		g_wake(g, g->ring);
 	e_seti(g, g->rec, 0);
 }
@@ -775,6 +828,13 @@ static void act_args(struct gen *g, const struct dt_stmt *s)
 	}
 }
 
+static void act_setopt(struct gen *g, const struct dt_stmt *s)
+{
+	act_args(g, s);
+	if (s->nargs < 2)
+		next_datum(g);
+}
+
 static void act_aggs(struct gen *g, const struct dt_stmt *s)
 {
 	const struct dt_datum *d = next_datum(g);
@@ -850,6 +910,7 @@ void g_segment_stmt(struct gen *g, const struct dt_stmt *s)
 	case DT_A_PRINTF:
 	case DT_A_SYSTEM:
 	case DT_A_FREOPEN: act_args(g, s); return;
+	case DT_A_SETOPT: act_setopt(g, s); return;
 	case DT_A_EXIT: act_exit(g, s); return;
 	case DT_A_TRACEMEM: act_tracemem(g, s); return;
 	case DT_A_PRINT: act_print(g, s); return;
@@ -857,6 +918,7 @@ void g_segment_stmt(struct gen *g, const struct dt_stmt *s)
 	case DT_A_CLEAR:
 	case DT_A_TRUNC:
 	case DT_A_NORMALIZE:
+	case DT_A_FTRUNCATE:
 	case DT_A_DENORMALIZE: act_aggs(g, s); return;
 	default: g_fail(g, &s->loc, "%s() is not available in this version", s->act->name);
 	}

@@ -268,21 +268,27 @@ void act_speculate(struct gen *g, const struct dt_stmt *s)
 static void copy_bundle(struct gen *g, vreg buf, vreg n, u32 slow)
 {
 	vreg ring = g_find_ring(g);
-	vreg total = e_alui(g, IR_ADD, n, DT_REC_HDR), room;
+	vreg total = e_alui(g, IR_ADD, n, DT_REC_HDR);
 	vreg h = e_ld(g, word(ring, offsetof(struct dt_ring_hdr, head)), 8);
-	vreg t = e_ld(g, word(ring, offsetof(struct dt_ring_hdr, tail)), 8);
-	u32 fits = ir_label(g->f);
 
-	room = e_alu(g, IR_ADD, e_alu(g, IR_SUB, h, t), total);
-	e_jcci(g, BPF_JLE, room, 0, fits);
-	g_patch(g, DT_PATCH_RING_CAP);
-	e_jmp(g, slow);
-	e_label(g, fits);
+	if (g->opts->bufpolicy != DT_BUFPOLICY_RING) {
+		vreg t = e_ld(g, word(ring, offsetof(struct dt_ring_hdr, tail)), 8);
+		u32 fits = ir_label(g->f);
+
+		e_jcci(g, BPF_JLE, e_alu(g, IR_ADD, e_alu(g, IR_SUB, h, t), total), 0, fits);
+		g_patch(g, g_ring_room(g));
+		e_jmp(g, slow);
+		e_label(g, fits);
+	}
 	vreg at = g_advance(g, ring, h, total, 0, slow);
 	vreg off = e_alui(g, IR_AND, at, 0);
 
 	g_patch(g, DT_PATCH_RING_MASK);
-	vreg rec = e_alu(g, IR_ADD, ring, off), size = e_bounded(g, n);
+	vreg rec = e_alu(g, IR_ADD, ring, off);
+
+	if (g->opts->bufpolicy == DT_BUFPOLICY_RING)
+		e_sti(g, (struct mem){ rec, DT_RING_DATA }, 4, 0);
+	vreg size = e_bounded(g, n);
 	u32 small = ir_label(g->f);
 
 	e_jcci(g, BPF_JLE, size, DT_BUNDLE_MAX, small); /* for the verifier, which forgets */
@@ -291,9 +297,13 @@ static void copy_bundle(struct gen *g, vreg buf, vreg n, u32 slow)
 	e_call(g, BPF_FUNC_probe_read_kernel, a_mem((struct mem){ rec, DT_RING_DATA + DT_REC_HDR }),
 	       a_reg(size), a_mem(word(buf, DT_RING_DATA)));
 	g_header(g, rec, DT_EPID_BUNDLE, e_movi(g, 0));
+	if (g->opts->bufpolicy == DT_BUFPOLICY_RING)
+		e_st(g, (struct mem){ rec, DT_RING_DATA + (s64)offsetof(struct dt_rec_hdr, arg) },
+		     4, e_alui(g, IR_SHR, at, 3));
 	e_st(g, (struct mem){ rec, DT_RING_DATA }, 4,
 	     e_alu(g, IR_OR, total, e_movi(g, (s64)DT_REC_COMMIT)));
-	g_wake(g, ring);
+	if (g->opts->bufpolicy == DT_BUFPOLICY_SWITCH)
+		g_wake(g, ring);
 }
 
 /* The slot is ours, and committed. */

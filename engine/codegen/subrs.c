@@ -45,7 +45,7 @@ void subr_fetch(struct gen *g, const struct dt_node *n, u32 k, u32 off, struct m
 /* ---- scratch --------------------------------------------------------------------------------------------- */
 
 #define LEAST_DYNAMIC \
-	4096 /* room for what is measured only at run time, or strsize if that is more */
+	4096 /* room for what is measured only at run time, or strsize or scratchsize if that is more */
 
 /* A number of bytes: max when it is a constant (dyn 0), else dyn, at most max. */
 struct size {
@@ -55,7 +55,7 @@ struct size {
 
 static struct size size_arg(struct gen *g, const struct dt_node *n)
 {
-	struct size s = { .max = DT_MAX(g->strsize, LEAST_DYNAMIC) };
+	struct size s = { .max = DT_MAX(DT_MAX(g->strsize, LEAST_DYNAMIC), g->opts->scratchsize) };
 
 	if (n->op == N_INT && n->val > 0 && n->val <= DT_SCRATCH_WINDOW) {
 		s.max = (u32)n->val;
@@ -136,6 +136,56 @@ static vreg subr_bcopy(struct gen *g, const struct dt_node *n)
 
 	e_call(g, BPF_FUNC_probe_read_kernel, a_mem(dst), size_of(size), a_mem(copy));
 	return e_movi(g, 0);
+}
+
+/* ---- writing to the traced process ------------------------------------------------------------------------ */
+
+static void write_user(struct gen *g, vreg to, struct mem from, struct size size, struct dt_loc loc)
+{
+	u32 nothing = ir_label(g->f);
+
+	g->o->writes_user = true;
+	if (size.dyn)
+		e_jcci(g, BPF_JLT, size.dyn, 1, nothing);
+	vreg rc = e_call(g, BPF_FUNC_probe_write_user, a_reg(to), a_mem(from), size_of(size));
+
+	g_fault_unless(g, BPF_JEQ, rc, 0, DTRACEFLT_BADADDR, to, loc);
+	e_label(g, nothing);
+}
+
+void act_copyout(struct gen *g, const struct dt_stmt *s)
+{
+	struct addr src = g_ptr(g, s->args[0]);
+	vreg to = g_expr(g, s->args[1]);
+	struct size size = size_arg(g, s->args[2]);
+	struct mem copy = g_tmp(g, size.max);
+
+	if (src.kind == ADDR_BTF && src.maybe_null)
+		g_fault_unless(g, BPF_JNE, src.m.p, 0, DTRACEFLT_BADADDR, 0, s->args[0]->loc);
+	copy_bytes(g, src.kind == ADDR_USER, copy, size, e_addr(g, src.m), s->args[0]->loc);
+	write_user(g, to, copy, size, s->loc);
+}
+
+/* At most max bytes, with the NUL when there is room for it. */
+void act_copyoutstr(struct gen *g, const struct dt_stmt *s)
+{
+	u32 bound = g_str_bound(g, s->args[0]), fits = ir_label(g->f);
+	struct mem str = g_tmp(g, bound), copy = g_tmp(g, bound);
+
+	g_str_into(g, s->args[0], str, bound);
+	vreg to = g_expr(g, s->args[1]), max = g_expr(g, s->args[2]);
+	vreg len = e_alui(g, IR_ADD, g_copy_len(g, copy, bound, str), 1);
+	struct size size = { .max = bound, .dyn = e_bounded(g, len) };
+
+	e_jcc(g, BPF_JLE, size.dyn, max, fits);
+	e_set(g, size.dyn, max);
+	e_label(g, fits);
+	u32 bounded = ir_label(g->f);
+
+	e_jcci(g, BPF_JLE, size.dyn, bound, bounded);
+	e_seti(g, size.dyn, bound);
+	e_label(g, bounded);
+	write_user(g, to, copy, size, s->loc);
 }
 
 /* ---- numbers --------------------------------------------------------------------------------------------- */

@@ -145,6 +145,63 @@ vreg g_cgroup(struct gen *g, const struct dt_node *n)
 	return e_call0(g, BPF_FUNC_get_current_cgroup_id);
 }
 
+/* ---- time on a processor --------------------------------------------------------------------------------- */
+
+#define TICK \
+	10000000 /* ns: the scheduler brings a running thread's time up to date at least so often */
+
+/* A member of the running thread's scheduling entity. */
+static vreg sched_word(struct gen *g, struct dt_loc loc, vreg task, const char *member)
+{
+	u32 off = g_kernel_offset(g, loc, "struct task_struct", "se") +
+		  g_kernel_offset(g, loc, "struct sched_entity", member);
+	struct mem m = { task, off };
+
+	return g->opts->has_task_btf && !g->opts->no_direct ? e_ld(g, m, 8) : g_read_kernel(g, m, 8);
+}
+
+/* The scheduler adds to a thread's time at ticks and switches, and notes when by a clock of its own.  Programs
+ * cannot read that clock, but it runs along with the monotonic one: the least difference ever seen, right after the
+ * scheduler looked, is the distance between the two, and the rest is time since then.  It never exceeds
+ * a tick, whatever happens to the clocks, and a thread's time never goes back. */
+vreg g_vtimestamp(struct gen *g, const struct dt_node *n)
+{
+	struct mem dist = g_globals_mem(g, DT_GL_CLOCKOFF);
+	vreg task = g_current_task_btf(g);
+	u32 fresh = ir_label(g->f), less = ir_label(g->f), soon = ir_label(g->f);
+	u32 later = ir_label(g->f), done = ir_label(g->f);
+	vreg sum = sched_word(g, n->loc, task, "sum_exec_runtime");
+	vreg ahead = e_alu(g, IR_SUB, e_call0(g, BPF_FUNC_ktime_get_ns),
+			   sched_word(g, n->loc, task, "exec_start"));
+	vreg least = e_mov(g, e_ld(g, dist, 8));
+
+	e_jcci(g, BPF_JEQ, least, 0, fresh);
+	e_jcc(g, BPF_JSLE, least, ahead, less);
+	e_label(g, fresh);
+	e_set(g, least, ahead);
+	e_st(g, dist, 8, least);
+	e_label(g, less);
+	vreg since = e_mov(g, e_alu(g, IR_SUB, ahead, least));
+
+	e_jcci(g, BPF_JLE, since, TICK, soon);
+	e_seti(g, since, TICK);
+	e_st(g, dist, 8, e_alui(g, IR_SUB, ahead, TICK));
+	e_label(g, soon);
+	vreg v = e_mov(g, e_alu(g, IR_ADD, sum, since));
+	vreg last = e_call(g, BPF_FUNC_task_storage_get, a_map(g_map_vtime(g)), a_reg(task),
+			   a_imm(0), a_imm(BPF_LOCAL_STORAGE_GET_F_CREATE));
+
+	e_jcci(g, BPF_JEQ, last, 0, done);
+	vreg before = e_ld(g, (struct mem){ last, 0 }, 8);
+
+	e_jcc(g, BPF_JGE, v, before, later);
+	e_set(g, v, before);
+	e_label(g, later);
+	e_st(g, (struct mem){ last, 0 }, 8, v);
+	e_label(g, done);
+	return v;
+}
+
 /* ---- processors ------------------------------------------------------------------------------------------ */
 
 /* From a table made at compile time: a kernel without data symbols does not say. */

@@ -431,7 +431,7 @@ static struct dt_row *row_new(struct dt_agg *a, const u8 *key, u32 hash)
 	r->agg = a;
 	r->hash = hash;
 	r->normal = 1;
-	r->key = (u8 *)(r->v + a->words);
+	r->key = (u8 *)(r->v + a->allwords);
 	memcpy(r->key, key, a->keylen);
 	r->index = a->nrows;
 	a->rows[a->nrows++] = r;
@@ -478,7 +478,7 @@ void dt_row_clear(struct dt_aggs *as, struct dt_row *r)
 {
 	struct dt_agg *a = r->agg;
 
-	memset(r->v, 0, (size_t)a->words * 8);
+	memset(r->v, 0, (size_t)a->allwords * 8);
 	r->has = false;
 	if (!dt_agg_is_minmax(a->spec->func))
 		return;
@@ -587,7 +587,7 @@ static void encode_llquantize(const struct dt_agg *a, const u64 *v, u64 *to)
 	memcpy(to + 1, v + middle + 1, (size_t)middle * 8);
 }
 
-static void encode_value(const struct dt_agg *a, const u64 *v, u64 *to)
+void dt_value_encode(const struct dt_agg *a, const u64 *v, u64 *to)
 {
 	switch (a->spec->func) {
 	case DTRACEAGG_LQUANTIZE:
@@ -602,6 +602,14 @@ static void encode_value(const struct dt_agg *a, const u64 *v, u64 *to)
 	}
 }
 
+u64 *dt_row_cpu(const struct dt_row *r, int cpu)
+{
+	const struct dt_agg *a = r->agg;
+	u64 *v = (u64 *)(uintptr_t)r->v + a->words + (size_t)cpu * (a->words + 1);
+
+	return cpu < a->ncpus && v[a->words] ? v : NULL;
+}
+
 void dt_row_encode(struct dt_aggs *as, const struct dt_agg *a, const struct dt_row *r, char *buf)
 {
 	const struct dt_aggspec *spec = a->spec;
@@ -611,7 +619,7 @@ void dt_row_encode(struct dt_aggs *as, const struct dt_agg *a, const struct dt_r
 	for (u32 i = 0; r && i < spec->nkeys; i++)
 		encode_key(as, &spec->keys[i], &a->desc.dtagd_rec[i + 1], r->key, buf);
 	if (r) {
-		encode_value(a, r->v, value);
+		dt_value_encode(a, r->v, value);
 		return;
 	}
 	memset(value, 0, a->value_size);
@@ -710,12 +718,16 @@ static int agg_init(dtrace_hdl_t *h, struct dt_agg *a, const struct dt_aggspec *
 	a->words = dt_agg_is_dist(spec->func)                                  ? spec->nbuckets :
 		   dt_agg_is_minmax(spec->func) || spec->func == DTRACEAGG_SUM ? 1 :
 										 spec->nwords;
+	if (dt_opt(h, DT_OPT_AGGPERCPU) && spec->store == DT_AGG_HASH)
+		a->ncpus = dt_live_ncpus(h->live);
+	a->allwords = a->words + (u32)a->ncpus * (a->words + 1);
 	a->keylen = spec->keysize;
 	a->srckey = spec->store == DT_AGG_HASH ? spec->keysize : 4;
 	a->prefix = spec->store != DT_AGG_HASH ? a->keylen :
 		    spec->bucket_off >= 0      ? DT_MIN((u32)spec->bucket_off, spec->cpu_off) :
 						 spec->cpu_off;
-	a->rowsize = DT_ROUNDUP(sizeof(struct dt_row) + (size_t)a->words * 8 + a->keylen, (size_t)8);
+	a->rowsize =
+		DT_ROUNDUP(sizeof(struct dt_row) + (size_t)a->allwords * 8 + a->keylen, (size_t)8);
 	a->stride = DT_ROUNDUP(sizeof(struct dt_src) + (size_t)spec->nwords * 8 + a->srckey, 8);
 	if (!spec_makes_sense(a))
 		return dt_fail(&h->err, EDT_BADAGG, "aggregation '@%s': its layout makes no sense",

@@ -71,30 +71,47 @@ static u32 bucket_of(const struct dt_agg *a, const struct dt_src *s)
 	return b;
 }
 
-static void add_words(const struct dt_agg *a, struct dt_row *r, const struct dt_src *s, const u64 *cur)
+static void add_words(const struct dt_agg *a, u64 *v, const struct dt_src *s, const u64 *cur)
 {
 	const u64 *last = dt_src_last(s);
-	u64 before = r->v[DT_MIN(2u, a->words - 1)], delta;
+	u64 before = v[DT_MIN(2u, a->words - 1)], delta;
 
 	if (dt_agg_is_dist(a->spec->func) && !a->direct) {
-		r->v[bucket_of(a, s)] += cur[0] - last[0];
+		v[bucket_of(a, s)] += cur[0] - last[0];
 		return;
 	}
 	for (u32 i = 0; i < a->words; i++)
-		r->v[i] += cur[i] - last[i];
+		v[i] += cur[i] - last[i];
 	if (a->spec->func != DTRACEAGG_STDDEV)
 		return;
 	delta = cur[2] - last[2];
-	r->v[3] -= cur[2] < last[2];        /* borrow of the difference */
-	r->v[3] += before + delta < before; /* carry of the sum */
+	v[3] -= cur[2] < last[2];        /* borrow of the difference */
+	v[3] += before + delta < before; /* carry of the sum */
 }
 
-static void add_best(const struct dt_agg *a, struct dt_row *r, u64 v)
+/* has: is there a value already? */
+static void add_best(const struct dt_agg *a, u64 *v, bool has, u64 value)
 {
-	if (r->has && !better(a, v, r->v[0]))
+	if (!has || better(a, value, v[0]))
+		v[0] = value;
+}
+
+/* Option aggpercpu: the same once more for the source's own CPU. */
+static void add_to_cpu(const struct dt_agg *a, struct dt_row *r, const struct dt_src *s,
+		       const u64 *cur)
+{
+	u32 cpu;
+	u64 *v;
+
+	memcpy(&cpu, dt_src_key(a, s) + a->spec->cpu_off, sizeof(cpu));
+	if (cpu >= (u32)a->ncpus)
 		return;
-	r->v[0] = v;
-	r->has = true;
+	v = r->v + a->words + (size_t)cpu * (a->words + 1);
+	if (dt_agg_is_minmax(a->spec->func))
+		add_best(a, v, v[a->words], cur[0]);
+	else
+		add_words(a, v, s, cur);
+	v[a->words] = 1;
 }
 
 /* 0, -1 without memory. */
@@ -110,10 +127,14 @@ static int take(struct dt_aggs *as, struct dt_agg *a, struct dt_src *s, const u6
 	r = dt_src_row(as, a, s);
 	if (!r)
 		return dt_set_errno(as->h, EDT_NOMEM);
-	if (dt_agg_is_minmax(a->spec->func))
-		add_best(a, r, cur[0]);
-	else
-		add_words(a, r, s, cur);
+	if (a->ncpus)
+		add_to_cpu(a, r, s, cur);
+	if (dt_agg_is_minmax(a->spec->func)) {
+		add_best(a, r->v, r->has, cur[0]);
+		r->has = true;
+	} else {
+		add_words(a, r->v, s, cur);
+	}
 	memcpy(last, cur, size);
 	return 0;
 }

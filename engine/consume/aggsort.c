@@ -296,12 +296,42 @@ static u32 largest(const struct dt_aggs *as)
 	return n;
 }
 
+/* Option aggpercpu: room for a value of each CPU, zeros for those that have none. */
+static char **percpu_new(const struct dt_aggs *as)
+{
+	size_t size = DT_ROUNDUP(largest(as), 8u), n = (size_t)as->ncpus;
+	char **v = calloc(n, sizeof(*v) + size);
+
+	for (size_t i = 0; v && i < n; i++)
+		v[i] = (char *)(v + n) + i * size;
+	return v;
+}
+
+static void percpu_fill(char **v, struct dt_aggview *view)
+{
+	const struct dt_agg *a = view->agg;
+
+	if (!a->ncpus || !view->row)
+		return;
+	view->data.dtada_percpu = v;
+	for (int cpu = 0; cpu < a->ncpus; cpu++) {
+		const u64 *words = dt_row_cpu(view->row, cpu);
+
+		if (words)
+			dt_value_encode(a, words, (u64 *)(void *)v[cpu]);
+		else
+			memset(v[cpu], 0, a->value_size);
+	}
+}
+
 static int visit(struct walk *w, dtrace_aggregate_f *f, void *arg)
 {
 	_cleanup_free_ char *buf = calloc(1, largest(w->as));
+	bool apart = dt_opt(w->as->h, DT_OPT_AGGPERCPU) != 0;
+	_cleanup_free_ char **percpu = apart ? percpu_new(w->as) : NULL;
 	struct dt_aggview view;
 
-	if (!buf)
+	if (!buf || (apart && !percpu))
 		return dt_set_errno(w->as->h, EDT_NOMEM);
 	for (size_t i = 0; i < w->n; i++) {
 		struct dt_row *r = w->v[i].row;
@@ -309,6 +339,8 @@ static int visit(struct walk *w, dtrace_aggregate_f *f, void *arg)
 		if (r->dead)
 			continue;
 		view_init(&view, w->as, r->agg, r, buf);
+		if (apart)
+			percpu_fill(percpu, &view);
 		if (obey(w->as, f(&view.data, arg), &view) < 0)
 			return -1;
 	}

@@ -75,6 +75,8 @@ bool dt_cursor_begin(struct dt_cursor *c);
 /* The record at pos, when it is complete and makes sense; discarded ones are stepped over. max:
  * largest possible size. */
 enum dt_peek dt_cursor_peek(struct dt_cursor *c, u32 max, struct dt_rec_hdr **rec);
+/* Policy ring: go to the oldest record that was not overwritten. */
+void dt_cursor_find_oldest(struct dt_cursor *c, u32 max);
 /* Step over the record that peek gave, size bytes; gives room back now and then. */
 void dt_cursor_step(struct dt_cursor *c, u32 size);
 /* Clear what was read and let the writer have it. */
@@ -151,12 +153,18 @@ void dt_flow_after(struct dt_cursor *c, const dtrace_probedata_t *pd, u32 epid);
 /* ---- drops.c --------------------------------------------------------------------------------- */
 /* A record with epid 0: hand it to the error handler.  0, -1 (EDT_ERRABORT). */
 int dt_fault_record(struct dt_consumer *c, int cpu, const struct dt_rec_hdr *rec);
+/* An action of the consumer's failed: the error handler hears the reason.  0, -1 (EDT_ERRABORT). */
+int dt_lib_error(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const char *fmt, ...) DT_PRINTF(3, 4);
 
 /* ---- out.c ----------------------------------------------------------------------------------- */
 /* Text is added to what dt_out() gives and sent on its way by dt_out_end().  NULL:
  * EDT_NOBUFFERED. */
 struct dt_str *dt_out(dtrace_hdl_t *h, FILE *fp);
 int dt_out_end(dtrace_hdl_t *h, FILE *fp, struct dt_str *out);
+/* freopen(): what is written from now on goes to that file; "" goes back.  ftruncate().  0, or -1 with errno. */
+int dt_out_reopen(dtrace_hdl_t *h, FILE *fp, const char *name);
+void dt_out_truncate(dtrace_hdl_t *h, FILE *fp);
+int dt_out_flush(dtrace_hdl_t *h, FILE *fp); /* files of freopen(): a full disk shows here */
 void dt_put_spaces(struct dt_str *out, size_t n);
 /* Text in a field: width columns, left or right aligned. */
 /* Text that others have chosen: names, strings. */
@@ -265,7 +273,7 @@ struct dt_row {
 	bool dead; /* removed; its memory is in use until no walk is under way */
 	u64 normal;
 	u8 *key; /* agg->keylen bytes: the kernel's key without bucket, canonical */
-	u64 v[]; /* agg->words */
+	u64 v[]; /* agg->words; with option aggpercpu as many and a flag for each CPU */
 };
 
 struct dt_src {
@@ -282,6 +290,8 @@ struct dt_agg {
 	const struct dt_aggspec *spec;
 	dtrace_aggdesc_t desc;     /* flags are ours to change */
 	u32 words;                 /* u64 words of a row's value */
+	u32 allwords;              /* with those of the CPUs */
+	int ncpus;                 /* whose values are kept apart; 0: none */
 	u32 keylen;                /* bytes of a row's key */
 	u32 value_off, value_size; /* in the shown data */
 	u64 *thresholds;           /* llquantize: spec->nbuckets / 2 of them */
@@ -357,6 +367,10 @@ void dt_row_remove(struct dt_aggs *as, struct dt_row *r);
 void dt_aggs_unwalk(struct dt_aggs *as); /* a walk has ended: free rows removed meanwhile */
 /* Keys and value as libdtrace shows them, at buf (desc.dtagd_size bytes).  r NULL: a value of
  * zeros. */
+/* One CPU's part of a value: agg->words, or NULL when it has none. */
+u64 *dt_row_cpu(const struct dt_row *r, int cpu);
+/* A value alone, as dt_row_encode() has it at value_off. */
+void dt_value_encode(const struct dt_agg *a, const u64 *v, u64 *to);
 void dt_row_encode(struct dt_aggs *as, const struct dt_agg *a, const struct dt_row *r, char *buf);
 /* The text of a key that names a property of probe id. */
 const char *dt_probe_text(dtrace_hdl_t *h, u32 id, enum dt_datakind kind);
@@ -393,7 +407,27 @@ s64 dt_agg_scalar(const dtrace_aggdata_t *d); /* the displayed number: normalize
 /* 128-bit arithmetic of stddev(): words are count, sum, sum of squares low and high. */
 u64 dt_stddev(const u64 *words, u64 normal);
 
+/* How the rows of one aggregation are shown when they have something in common: options agghist, aggpack. */
+struct dt_look {
+	const struct dt_agg *of; /* whose rows were measured; NULL: none yet */
+	bool hist, pack;
+	u32 width;         /* of the column of keys */
+	u32 first, last;   /* pack: buckets */
+	long double total; /* hist: what a full bar stands for */
+	bool positive, negative;
+};
+
 /* dist.c */
 void dt_put_dist(dtrace_hdl_t *h, struct dt_str *out, const dtrace_aggdata_t *d);
+void dt_put_dist_words(dtrace_hdl_t *h, struct dt_str *out, const struct dt_agg *a, const u64 *v,
+		       u64 normal);
+/* What a value adds to that which a full bar stands for: option aggzoom makes the longest bar nearly full. */
+void dt_bar_add(const dtrace_hdl_t *h, s64 v, long double *total, bool *positive, bool *negative);
+void dt_put_bar(dtrace_hdl_t *h, struct dt_str *out, const struct dt_look *look, s64 v);
+/* aggpack: the buckets in use, the line above all rows, and one row's. */
+void dt_pack_measure(struct dt_look *look, const u64 *v);
+void dt_put_pack_header(struct dt_str *out, const struct dt_look *look);
+void dt_put_pack(dtrace_hdl_t *h, struct dt_str *out, const struct dt_look *look, const u64 *v,
+		 u64 normal);
 
 #endif

@@ -19,8 +19,7 @@ struct dist {
 	u32 quiet_from, quiet_to; /* shown when there is nothing */
 	bool mirrored;            /* llquantize with negative values */
 	s64 normal;
-	long double total;
-	bool positive, negative; /* counts: weights may be below zero */
+	struct dt_look look; /* the bars; counts may be below zero, as weights may */
 };
 
 /* ---- names of buckets ------------------------------------------------------------------------ */
@@ -55,7 +54,24 @@ static void name_llquantize(const struct dist *d, u32 b, char *buf, size_t n)
 		snprintf(buf, n, b == 0 ? "<= -%" PRIu64 : "-%" PRIu64, t[middle - b - 1]);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------ */
+static void name_bucket(const struct dist *d, u32 b, char *buf, size_t n)
+{
+	if (d->agg->spec->func == DTRACEAGG_QUANTIZE)
+		name_quantize(d, b, buf, n);
+	else if (d->agg->spec->func == DTRACEAGG_LQUANTIZE)
+		name_lquantize(d, b, buf, n);
+	else
+		name_llquantize(d, b, buf, n);
+}
+
+/* ---- bars ------------------------------------------------------------------------------------ */
+
+static bool is_utf8(const dtrace_hdl_t *h)
+{
+	const char *encoding = dt_opt_text(h, DT_OPT_ENCODING);
+
+	return encoding && !strcmp(encoding, "utf8");
+}
 
 static long double magnitude(s64 v)
 {
@@ -68,22 +84,50 @@ static void put_n(struct dt_str *out, char c, u32 n)
 		dt_str_putc(out, c);
 }
 
-static u32 bar_length(const struct dist *d, s64 v, u32 len)
+#define ZOOMED 0.95L /* the part of a bar that the largest value fills with option aggzoom */
+
+void dt_bar_add(const dtrace_hdl_t *h, s64 v, long double *total, bool *positive, bool *negative)
 {
-	u32 n = d->total > 0 ? (u32)(magnitude(v) * len / d->total + 0.5L) : 0;
+	*positive |= v > 0;
+	*negative |= v < 0;
+	if (!dt_opt(h, DT_OPT_AGGZOOM))
+		*total += magnitude(v);
+	else if (magnitude(v) / ZOOMED > *total)
+		*total = magnitude(v) / ZOOMED;
+}
+
+static u32 bar_length(const struct dt_look *k, s64 v, u32 len)
+{
+	u32 n = k->total > 0 ? (u32)(magnitude(v) * len / k->total + 0.5L) : 0;
 
 	return DT_MIN(n, len);
 }
 
-static void put_bar(struct dt_str *out, const struct dist *d, s64 v)
+/* Eighths of a column, where the terminal has such characters. */
+static void put_fine_bar(struct dt_str *out, const struct dt_look *k, s64 v)
 {
-	u32 len = d->positive && d->negative ? BAR / 2 : BAR, n = bar_length(d, v, len);
+	static const char *const eighths[] = { "",       "\u258f", "\u258e", "\u258d",
+					       "\u258c", "\u258b", "\u258a", "\u2589" };
+	u32 n = bar_length(k, v, BAR * 8);
 
-	if (!d->negative) {
+	dt_str_putc(out, '|');
+	for (u32 i = 0; i < n / 8; i++)
+		dt_str_puts(out, "\u2588");
+	dt_str_puts(out, eighths[n % 8]);
+	dt_put_spaces(out, BAR - (n + 7) / 8);
+}
+
+void dt_put_bar(dtrace_hdl_t *h, struct dt_str *out, const struct dt_look *k, s64 v)
+{
+	u32 len = k->positive && k->negative ? BAR / 2 : BAR, n = bar_length(k, v, len);
+
+	if (!k->negative && is_utf8(h)) {
+		put_fine_bar(out, k, v);
+	} else if (!k->negative) {
 		dt_str_putc(out, '|');
 		put_n(out, '@', n);
 		dt_put_spaces(out, len - n);
-	} else if (!d->positive) {
+	} else if (!k->positive) {
 		dt_put_spaces(out, len - n);
 		put_n(out, '@', n);
 		dt_str_putc(out, '|');
@@ -101,14 +145,13 @@ static s64 normalized(s64 v, s64 normal)
 	return normal == -1 ? (s64) - (u64)v : v / normal;
 }
 
-static void put_row(struct dt_str *out, const struct dist *d, u32 b,
-		    void (*name)(const struct dist *d, u32 b, char *buf, size_t n))
+static void put_row(dtrace_hdl_t *h, struct dt_str *out, const struct dist *d, u32 b)
 {
 	char text[64];
 
-	name(d, b, text, sizeof(text));
+	name_bucket(d, b, text, sizeof(text));
 	dt_str_printf(out, "%16s ", text);
-	put_bar(out, d, (s64)d->v[b]);
+	dt_put_bar(h, out, &d->look, (s64)d->v[b]);
 	dt_str_printf(out, " %-9" PRId64 "\n", normalized((s64)d->v[b], d->normal));
 }
 
@@ -131,15 +174,10 @@ static void narrow(struct dist *d)
 	d->last = hi < d->last ? hi + 1 : hi;
 }
 
-static void sum_up(struct dist *d)
+static void sum_up(dtrace_hdl_t *h, struct dist *d)
 {
-	for (u32 b = d->first; b <= d->last; b++) {
-		s64 v = (s64)d->v[b];
-
-		d->positive |= v > 0;
-		d->negative |= v < 0;
-		d->total += magnitude(v);
-	}
+	for (u32 b = d->first; b <= d->last; b++)
+		dt_bar_add(h, (s64)d->v[b], &d->look.total, &d->look.positive, &d->look.negative);
 }
 
 static void limits(struct dist *d)
@@ -162,28 +200,106 @@ static void limits(struct dist *d)
 	d->quiet_to = middle + 2;
 }
 
-void dt_put_dist(dtrace_hdl_t *h, struct dt_str *out, const dtrace_aggdata_t *data)
+void dt_put_dist_words(dtrace_hdl_t *h, struct dt_str *out, const struct dt_agg *a, const u64 *v,
+		       u64 normal)
 {
-	const struct dt_aggview *view = dt_view_of(data);
-	struct dist d = { .agg = view->agg,
-			  .normal = data->dtada_normal ? (s64)data->dtada_normal : 1 };
-	_cleanup_free_ u64 *zeros = NULL;
+	struct dist d = { .agg = a, .v = v, .normal = normal ? (s64)normal : 1 };
 
-	if (!view->row) {
-		zeros = calloc(d.agg->words, sizeof(*zeros));
-		out->failed |= !zeros;
-	}
-	d.v = view->row ? view->row->v : zeros;
-	if (!d.v)
-		return;
 	limits(&d);
 	narrow(&d);
-	sum_up(&d);
+	sum_up(h, &d);
 	dt_str_printf(out, "\n%16s %41s %-9s\n", "value",
 		      "------------- Distribution -------------", "count");
 	for (u32 b = d.first; b <= d.last; b++)
-		put_row(out, &d, b,
-			d.agg->spec->func == DTRACEAGG_QUANTIZE  ? name_quantize :
-			d.agg->spec->func == DTRACEAGG_LQUANTIZE ? name_lquantize :
-								   name_llquantize);
+		put_row(h, out, &d, b);
+}
+
+void dt_put_dist(dtrace_hdl_t *h, struct dt_str *out, const dtrace_aggdata_t *data)
+{
+	const struct dt_aggview *view = dt_view_of(data);
+	_cleanup_free_ u64 *zeros = NULL;
+
+	if (!view->row) {
+		zeros = calloc(view->agg->words, sizeof(*zeros));
+		out->failed |= !zeros;
+	}
+	if (view->row || zeros)
+		dt_put_dist_words(h, out, view->agg, view->row ? view->row->v : zeros,
+				  data->dtada_normal);
+}
+
+/* ---- packed: a character per bucket ---------------------------------------------------------- */
+
+void dt_pack_measure(struct dt_look *k, const u64 *v)
+{
+	struct dist d = { .agg = k->of, .v = v };
+
+	limits(&d);
+	narrow(&d);
+	k->first = DT_MIN(k->first, d.first);
+	k->last = DT_MAX(k->last, d.last);
+}
+
+/* The names of the buckets at both ends. */
+static void ends(const struct dt_look *k, char *low, char *high, size_t n)
+{
+	struct dist d = { .agg = k->of, .mirrored = k->first < k->of->nthresholds };
+
+	name_bucket(&d, k->first, low, n);
+	name_bucket(&d, k->last, high, n);
+}
+
+static int at_least(const char *text, const char *title)
+{
+	return (int)DT_MAX(strlen(text), strlen(title));
+}
+
+void dt_put_pack_header(struct dt_str *out, const struct dt_look *k)
+{
+	char low[64], high[64];
+
+	ends(k, low, high, sizeof(low));
+	dt_str_printf(out, "\n%*s %*s .", (int)k->width, k->width ? "key" : "",
+		      at_least(low, "min"), "min");
+	put_n(out, '-', k->last - k->first + 1);
+	dt_str_printf(out, ". %*s | count\n", -at_least(high, "max"), "max");
+}
+
+#define LAST(v) ((u32)DT_NELEM(v) - 1)
+
+static void put_density(dtrace_hdl_t *h, struct dt_str *out, s64 v, long double total)
+{
+	static const char *const shades[] = { "\u2581", "\u2582", "\u2583", "\u2584",
+					      "\u2585", "\u2586", "\u2587", "\u2588" };
+	static const char ascii[] = "__xxxxXX", negative[] = "vvvvVV";
+	long double part = total > 0 ? magnitude(v) / total : 0;
+
+	if (!v)
+		dt_str_putc(out, ' ');
+	else if (v < 0)
+		dt_str_putc(out, negative[(u32)(part * (sizeof(negative) - 2) + 0.5L)]);
+	else if (is_utf8(h))
+		dt_str_puts(out, shades[(u32)(part * LAST(shades) + 0.5L)]);
+	else
+		dt_str_putc(out, ascii[(u32)(part * (sizeof(ascii) - 2) + 0.5L)]);
+}
+
+void dt_put_pack(dtrace_hdl_t *h, struct dt_str *out, const struct dt_look *k, const u64 *v,
+		 u64 normal)
+{
+	long double total = 0;
+	bool positive = false, negative = false;
+	char low[64], high[64];
+	s64 count = 0;
+
+	ends(k, low, high, sizeof(low));
+	for (u32 b = k->first; b <= k->last; b++) {
+		dt_bar_add(h, (s64)v[b], &total, &positive, &negative);
+		count = (s64)((u64)count + v[b]);
+	}
+	dt_str_printf(out, " %*s :", at_least(low, "min"), low);
+	for (u32 b = k->first; b <= k->last; b++)
+		put_density(h, out, (s64)v[b], total);
+	dt_str_printf(out, ": %*s | %" PRId64 "\n", -at_least(high, "max"), high,
+		      normalized(count, normal ? (s64)normal : 1));
 }

@@ -26,8 +26,9 @@ struct pass {
 	dtrace_consume_rec_f *rf;
 	void *arg;
 	bool final, temporal, flow;
-	u64 until; /* newer records wait for the next pass */
-	u32 max;   /* largest possible record */
+	bool overwritten; /* policy ring */
+	u64 until;        /* newer records wait for the next pass */
+	u32 max;          /* largest possible record */
 	dtrace_probedata_t pd;
 };
 
@@ -248,8 +249,11 @@ static int give_record(struct pass *p, const dtrace_recdesc_t *rec, int n)
 {
 	int used = span(rec, n);
 
-	if (rec->dtrd_action == DTRACEACT_LIBACT)
-		return dt_libact(p->h, p->fp, &p->pd, rec, n);
+	if (rec->dtrd_action == DTRACEACT_LIBACT) {
+		used = dt_libact(p->h, p->fp, &p->pd, rec, n);
+		p->flow = dt_opt(p->h, DT_OPT_FLOWINDENT) != 0; /* setopt() */
+		return used;
+	}
 	if (rec->dtrd_action == DTRACEACT_PRINTA && dt_consumer_freshen(p->h) < 0)
 		return -1;
 	switch (p->rf(&p->pd, rec, p->arg)) {
@@ -425,6 +429,15 @@ static int peek(struct pass *p, struct dt_cursor *c, struct dt_rec_hdr **rec)
 	}
 }
 
+static bool begin(const struct pass *p, struct dt_cursor *c)
+{
+	if (!dt_cursor_begin(c))
+		return false;
+	if (p->overwritten)
+		dt_cursor_find_oldest(c, p->max);
+	return c->pos != c->head;
+}
+
 static int drain_one(struct pass *p, struct dt_cursor *c)
 {
 	struct dt_rec_hdr *rec;
@@ -446,7 +459,7 @@ static int drain_merged(struct pass *p)
 	for (int cpu = 0; cpu < p->c->ncpus; cpu++) {
 		struct dt_cursor *c = &p->c->cursors[cpu];
 
-		if (!dt_cursor_begin(c))
+		if (!begin(p, c))
 			continue;
 		more = peek(p, c, &rec);
 		if (more < 0)
@@ -507,7 +520,7 @@ static int drain_by_cpu(struct pass *p)
 	int first = -1, last = -1, cpu;
 
 	for (cpu = 0; cpu < c->ncpus; cpu++) {
-		if (!dt_cursor_begin(&c->cursors[cpu]))
+		if (!begin(p, &c->cursors[cpu]))
 			continue;
 		if (!c->begun && holds(p, &c->cursors[cpu], "BEGIN", false))
 			first = cpu;
@@ -590,6 +603,7 @@ int dt_drain(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace_consu
 		.final = final,
 		.temporal = dt_opt(h, DT_OPT_TEMPORAL) != 0,
 		.flow = dt_opt(h, DT_OPT_FLOWINDENT) != 0,
+		.overwritten = dt_opt(h, DT_OPT_BUFPOLICY) == DT_BUFPOLICY_RING,
 		.until = final ? UINT64_MAX : now_ns(),
 		.pd = { .dtpda_handle = h, .dtpda_flow = DTRACEFLOW_NONE },
 	};
@@ -603,6 +617,8 @@ int dt_drain(dtrace_hdl_t *h, FILE *fp, dtrace_consume_probe_f *pf, dtrace_consu
 	memset(&c->learnt, 0, sizeof(c->learnt));
 	err = run(&p);
 	publish_all(c);
+	if (dt_out_flush(h, fp) < 0)
+		err = -1;
 	c->busy = false;
 	return err;
 }

@@ -113,7 +113,9 @@ static int check_cpu(dtrace_hdl_t *h, int cpu)
 	u64 lost = ring ? __atomic_load_n(&ring->drops, __ATOMIC_RELAXED) : 0;
 	u64 agg = counter(dt_live_state(h->live, cpu), DT_ST_AGGDROPS);
 
-	if (tell(h, DTRACEDROP_PRINCIPAL, cpu, lost, &told->principal) < 0)
+	/* beyond the fill records are not wanted: they are no drops */
+	if (dt_opt(h, DT_OPT_BUFPOLICY) != DT_BUFPOLICY_FILL &&
+	    tell(h, DTRACEDROP_PRINCIPAL, cpu, lost, &told->principal) < 0)
 		return -1;
 	return tell(h, DTRACEDROP_AGGREGATION, cpu, agg, &told->agg);
 }
@@ -164,6 +166,12 @@ int dt_drops_check(dtrace_hdl_t *h)
 
 /* ---- faults ---------------------------------------------------------------------------------- */
 
+static void put_where(struct dt_str *s, u32 clause, u32 probe, const dtrace_probedesc_t *p)
+{
+	dt_str_printf(s, "error in dt_clause_%u for probe ID %u (%s:%s:%s:%s): ", clause, probe,
+		      p->dtpd_provider, p->dtpd_mod, p->dtpd_func, p->dtpd_name);
+}
+
 static bool has_address(u32 fault)
 {
 	return fault == DTRACEFLT_BADADDR || fault == DTRACEFLT_BADALIGN ||
@@ -188,9 +196,8 @@ static void put_sentence(dtrace_hdl_t *h, struct dt_str *s, const struct dt_rec_
 {
 	const struct dt_object *o = h->obj;
 
-	dt_str_printf(s, "error in dt_clause_%u for probe ID %u (%s:%s:%s:%s): %s",
-		      e && e->clause ? e->clause->index : f->epid - 1, probe, p->dtpd_provider,
-		      p->dtpd_mod, p->dtpd_func, p->dtpd_name, dtrace_faultstr(h, (int)f->fault));
+	put_where(s, e && e->clause ? e->clause->index : f->epid - 1, probe, p);
+	dt_str_puts(s, dtrace_faultstr(h, (int)f->fault));
 	if (has_address(f->fault))
 		dt_str_printf(s, " (0x%" PRIx64 ")", f->addr);
 	if (f->action)
@@ -236,6 +243,33 @@ int dt_fault_record(struct dt_consumer *c, int cpu, const struct dt_rec_hdr *rec
 						   .dteda_offset = (int)f->offset,
 						   .dteda_fault = (int)f->fault,
 						   .dteda_addr = f->addr,
+						   .dteda_msg = dt_str_cstr(&s) });
+	dt_str_fini(&s);
+	return err;
+}
+
+int dt_lib_error(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const char *fmt, ...)
+{
+	u32 epid = pd->dtpda_edesc->dtepd_epid;
+	const struct dt_clause *clause =
+		epid && epid <= h->obj->nepids ? h->obj->epids[epid - 1].clause : NULL;
+	struct dt_str s = { 0 };
+	va_list ap;
+	int err;
+
+	put_where(&s, clause ? clause->index : epid - 1, pd->dtpda_edesc->dtepd_probeid,
+		  pd->dtpda_pdesc);
+	va_start(ap, fmt);
+	dt_str_vprintf(&s, fmt, ap);
+	va_end(ap);
+	dt_str_putc(&s, '\n');
+	err = call_handler(h, &(dtrace_errdata_t){ .dteda_handle = h,
+						   .dteda_edesc = pd->dtpda_edesc,
+						   .dteda_pdesc = pd->dtpda_pdesc,
+						   .dteda_cpu = pd->dtpda_cpu,
+						   .dteda_action = -1,
+						   .dteda_offset = -1,
+						   .dteda_fault = DTRACEFLT_LIBRARY,
 						   .dteda_msg = dt_str_cstr(&s) });
 	dt_str_fini(&s);
 	return err;

@@ -3,6 +3,9 @@
  * libact.c - actions of the consumer: what a D program asks to be done to aggregations when the
  * record is reached.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "consume/consume.h"
 
 struct job {
@@ -78,16 +81,68 @@ static int act_trunc(struct job *j)
 	return 0;
 }
 
-static int act_pending(struct job *j)
+static int (*const acts[])(struct job *j) = {
+	[DT_ACT_CLEAR] = act_clear,
+	[DT_ACT_TRUNC] = act_trunc,
+	[DT_ACT_NORMALIZE] = act_normalize,
+	[DT_ACT_DENORMALIZE] = act_denormalize,
+};
+
+/* ---- setopt() -------------------------------------------------------------------------------- */
+
+static dtrace_optval_t option(dtrace_hdl_t *h, const char *name)
 {
-	return dt_fail(&j->h->err, EDT_BADSETOPT, "ftruncate() and setopt() are not supported yet");
+	dtrace_optval_t v = DTRACEOPT_UNSET;
+
+	dtrace_getopt(h, name, &v);
+	return v;
 }
 
-static int (*const acts[])(struct job *j) = {
-	[DT_ACT_CLEAR] = act_clear,         [DT_ACT_TRUNC] = act_trunc,
-	[DT_ACT_NORMALIZE] = act_normalize, [DT_ACT_DENORMALIZE] = act_denormalize,
-	[DT_ACT_FTRUNCATE] = act_pending,   [DT_ACT_SETOPT] = act_pending,
-};
+static int tell_changed(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const char *name,
+			dtrace_optval_t was)
+{
+	dtrace_setoptdata_t data = {
+		.dtsda_handle = h,
+		.dtsda_probe = pd,
+		.dtsda_option = name,
+		.dtsda_oldval = was,
+		.dtsda_newval = option(h, name),
+	};
+
+	if (!h->setopthdlr || h->setopthdlr(&data, h->setoptarg) == DTRACE_HANDLE_OK)
+		return 0;
+	return dt_set_errno(h, EDT_DIRABORT);
+}
+
+/* A name and perhaps a value; without one the option is set to 1. */
+static int set_option(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const dtrace_recdesc_t *rec,
+		      int nrecs)
+{
+	struct dt_item name = dt_item_of(&rec[0], pd->dtpda_data), value;
+	_cleanup_free_ char *n = strndup(name.p, dt_item_strlen(&name));
+	_cleanup_free_ char *v = NULL;
+	dtrace_optval_t was;
+
+	if (nrecs < 2 || rec[1].dtrd_action != DTRACEACT_LIBACT || rec[1].dtrd_arg != DT_ACT_SETOPT)
+		return dt_set_errno(h, EDT_BADSETOPT);
+	if (rec[1].dtrd_size) {
+		value = dt_item_of(&rec[1], pd->dtpda_data);
+		v = strndup(value.p, dt_item_strlen(&value));
+	} else {
+		v = strdup("1");
+	}
+	if (!n || !v)
+		return dt_set_errno(h, EDT_NOMEM);
+	was = option(h, n);
+	if (dtrace_setopt(h, n, v) < 0) {
+		if (dt_lib_error(h, pd, "couldn't set option \"%s\" to \"%s\": %s", n, v,
+				 dtrace_errmsg(h, dtrace_errno(h))) < 0)
+			return -1;
+	} else if (tell_changed(h, pd, n, was) < 0) {
+		return -1;
+	}
+	return 2;
+}
 
 int dt_libact(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,
 	      const dtrace_recdesc_t *rec, int nrecs)
@@ -97,6 +152,12 @@ int dt_libact(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,
 			 .act = dt_aggact_of(rec),
 			 .number = rec->dtrd_size ? dt_item_int(&it) : 0 };
 
+	if (rec->dtrd_arg == DT_ACT_SETOPT)
+		return set_option(h, data, rec, nrecs);
+	if (rec->dtrd_arg == DT_ACT_FTRUNCATE) {
+		dt_out_truncate(h, fp);
+		return 1;
+	}
 	if (rec->dtrd_arg >= DT_NELEM(acts) || !acts[rec->dtrd_arg] || !j.act)
 		return dt_set_errno(h, EDT_BADAGG);
 	if (!h->aggs)

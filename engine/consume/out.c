@@ -5,10 +5,15 @@
  * Printers add to a string.  With a FILE it is a scratch string, written in one go; without, it is
  * the handle's buffered text, which goes to the buffered handler record by record.  With the option printable, what
  * traced processes have chosen is escaped on its way there; what the D program says is not.
+ *
+ * freopen() of a stream with a descriptor puts the file behind the descriptor, so that what the consumer writes itself
+ * follows; everything else is sent to the file from here.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "consume/consume.h"
 
@@ -16,7 +21,7 @@ struct dt_str *dt_out(dtrace_hdl_t *h, FILE *fp)
 {
 	struct dt_str *out = &h->buffered;
 
-	if (fp && h->consumer) {
+	if ((fp || h->redirect) && h->consumer) {
 		out = &h->consumer->text;
 		dt_str_reset(out);
 	} else if (!fp && !h->bufhdlr) {
@@ -31,6 +36,7 @@ int dt_out_end(dtrace_hdl_t *h, FILE *fp, struct dt_str *out)
 {
 	size_t n = out->len;
 
+	fp = dtrace_output(h, fp);
 	if (out->failed) {
 		dt_str_reset(out);
 		return dt_set_errno(h, EDT_NOMEM);
@@ -45,6 +51,79 @@ int dt_out_end(dtrace_hdl_t *h, FILE *fp, struct dt_str *out)
 	clearerr(fp);
 	return dt_fail(&h->err, errno ? errno : EDT_FIO, "writing output: %s",
 		       dt_errstr(errno ? errno : EDT_FIO));
+}
+
+/* ---- freopen() ------------------------------------------------------------------------------- */
+
+FILE *dtrace_output(dtrace_hdl_t *h, FILE *fp)
+{
+	return h->redirect ? h->redirect : fp;
+}
+
+static int go_back(dtrace_hdl_t *h, FILE *fp)
+{
+	int err = 0;
+
+	if (h->redirect) {
+		err = fclose(h->redirect);
+		h->redirect = NULL;
+	}
+	if (h->saved_fd >= 0 && fp && fileno(fp) >= 0) {
+		err = fflush(fp) || dup2(h->saved_fd, fileno(fp)) < 0 ? -1 : err;
+		dt_cleanup_close(&h->saved_fd);
+		h->saved_fd = -1;
+	}
+	return err;
+}
+
+static int swap_fd(dtrace_hdl_t *h, FILE *fp, int to)
+{
+	int fd = fileno(fp);
+
+	fflush(fp);
+	if (h->saved_fd < 0)
+		h->saved_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return h->saved_fd < 0 || dup2(to, fd) < 0 ? -1 : 0;
+}
+
+int dt_out_reopen(dtrace_hdl_t *h, FILE *fp, const char *name)
+{
+	FILE *to;
+	int err;
+
+	if (!*name)
+		return go_back(h, fp);
+	to = fopen(name, "ae");
+	if (!to)
+		return -1;
+	if (fp && fileno(fp) >= 0) {
+		err = swap_fd(h, fp, fileno(to));
+		fclose(to);
+		return err;
+	}
+	err = h->redirect ? fclose(h->redirect) : 0;
+	h->redirect = to;
+	return err;
+}
+
+void dt_out_truncate(dtrace_hdl_t *h, FILE *fp)
+{
+	fp = dtrace_output(h, fp);
+	if (!fp || fflush(fp) || fileno(fp) < 0)
+		return;
+	if (ftruncate(fileno(fp), 0) == 0) /* fails for what has no length: nothing to do */
+		fseeko(fp, 0, SEEK_SET);
+}
+
+int dt_out_flush(dtrace_hdl_t *h, FILE *fp)
+{
+	if (!h->redirect && h->saved_fd < 0)
+		return 0;
+	fp = dtrace_output(h, fp);
+	if (!fp || fflush(fp) == 0)
+		return 0;
+	clearerr(fp);
+	return dt_fail(&h->err, errno ? errno : EDT_FIO, "writing output: %s", dt_errstr(errno));
 }
 
 int dt_printf(dtrace_hdl_t *h, FILE *fp, const char *fmt, ...)

@@ -4,7 +4,9 @@
  * memory and stacks.  Text of traced processes is written as it is; whoever owns a terminal escapes
  * it.
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "consume/consume.h"
@@ -251,24 +253,77 @@ static int print_typed(const struct job *j)
 	return dt_out_end(j->h, j->fp, out) < 0 ? -1 : 1;
 }
 
-static int print_printf(const struct job *j)
+/* The record's format with its arguments: how many records that took, or -1. */
+static int format(const struct job *j, struct dt_str *out)
 {
 	const struct dt_fmt *f = j->rec->dtrd_format;
 	struct dt_fmtargs args = { .base = j->data->dtpda_data,
 				   .rec = j->rec,
 				   .nrecs = f && f->nargs ? j->nrecs : 0 };
-	struct dt_str *out;
 
 	if (!f)
 		return dt_set_errno(j->h, EDT_DMISMATCH);
-	out = dt_out(j->h, j->fp);
+	if (dt_format(j->h, out, f, &args) < 0)
+		return -1;
+	return DT_MAX(args.next, 1);
+}
+
+static int print_printf(const struct job *j)
+{
+	struct dt_str *out = dt_out(j->h, j->fp);
+	int used;
+
 	if (!out)
 		return -1;
-	if (dt_format(j->h, out, f, &args) < 0) {
+	used = format(j, out);
+	if (used < 0) {
 		dt_str_reset(out);
 		return -1;
 	}
-	return dt_out_end(j->h, j->fp, out) < 0 ? -1 : DT_MAX(args.next, 1);
+	return dt_out_end(j->h, j->fp, out) < 0 ? -1 : used;
+}
+
+/* What was written before shows before. */
+static int run_command(const struct job *j, const char *command)
+{
+	FILE *fp = dtrace_output(j->h, j->fp);
+
+	if (fp)
+		fflush(fp);
+	if (system(command) != -1)
+		return 0;
+	return dt_lib_error(j->h, j->data, "couldn't run \"%s\": %s", command, dt_errstr(errno));
+}
+
+static int reopen(const struct job *j, const char *name)
+{
+	if (dt_out_reopen(j->h, j->fp, name) == 0)
+		return 0;
+	return dt_lib_error(j->h, j->data, "couldn't freopen \"%s\": %s", name, dt_errstr(errno));
+}
+
+/* system(), freopen(): what the format gives is a command, a file. */
+static int do_formatted(const struct job *j, int (*act)(const struct job *j, const char *text))
+{
+	struct dt_str s = { 0 };
+	int used = format(j, &s);
+
+	if (used > 0 && s.failed)
+		used = dt_set_errno(j->h, EDT_NOMEM);
+	if (used > 0 && act(j, dt_str_cstr(&s)) < 0)
+		used = -1;
+	dt_str_fini(&s);
+	return used;
+}
+
+static int do_system(const struct job *j)
+{
+	return do_formatted(j, run_command);
+}
+
+static int do_freopen(const struct job *j)
+{
+	return do_formatted(j, reopen);
 }
 
 static int print_printa(const struct job *j)
@@ -285,12 +340,6 @@ static int do_libact(const struct job *j)
 	return dt_libact(j->h, j->fp, j->data, j->rec, j->nrecs);
 }
 
-static int not_yet(const struct job *j)
-{
-	return dt_fail(&j->h->err, EDT_BADCONV, "records of action %#x cannot be shown yet",
-		       j->rec->dtrd_action);
-}
-
 static const struct {
 	dtrace_actkind_t action;
 	int (*print)(const struct job *j);
@@ -302,7 +351,7 @@ static const struct {
 	{ DTRACEACT_SYM, print_datum },         { DTRACEACT_MOD, print_datum },
 	{ DTRACEACT_USYM, print_datum },        { DTRACEACT_UMOD, print_datum },
 	{ DTRACEACT_UADDR, print_datum },       { DTRACEACT_PRINT, print_typed },
-	{ DTRACEACT_SYSTEM, not_yet },          { DTRACEACT_FREOPEN, not_yet },
+	{ DTRACEACT_SYSTEM, do_system },        { DTRACEACT_FREOPEN, do_freopen },
 };
 
 int dt_print_record(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,

@@ -50,6 +50,38 @@ enum dt_peek dt_cursor_peek(struct dt_cursor *c, u32 max, struct dt_rec_hdr **re
 	return DT_PEEK_NONE;
 }
 
+/* From at on, does one record follow the other up to head? */
+static bool leads_to_head(const struct dt_cursor *c, u64 at, u32 max)
+{
+	while (at != c->head) {
+		const struct dt_rec_hdr *r = (const void *)(c->data + (at & (c->cap - 1)));
+		u32 word = __atomic_load_n(&r->size, __ATOMIC_ACQUIRE), size = DT_REC_SIZE(word);
+
+		if (r->arg != (u32)(at >> 3))
+			return false;
+		if (!word) /* cut off in the middle of it */
+			return true;
+		if (!(word & DT_REC_COMMIT) || size < DT_REC_HDR || size % 8 || size > max ||
+		    size > c->head - at)
+			return false;
+		at += size;
+	}
+	return true;
+}
+
+void dt_cursor_find_oldest(struct dt_cursor *c, u32 max)
+{
+	u64 at;
+
+	if (c->head - c->pos <= c->cap)
+		return;
+	/* a record that the newest one does not reach */
+	for (at = c->head - c->cap; at < c->head && !leads_to_head(c, at, max); at += 8)
+		;
+	c->pos = c->done = at;
+	c->inner = 0;
+}
+
 void dt_cursor_step(struct dt_cursor *c, u32 size)
 {
 	c->pos += size;

@@ -147,7 +147,7 @@ static struct dt_node *check_subr(struct dt_compile *c, struct dt_node *n, const
 	struct dt_type *t = dt_type_text(c, s->type);
 
 	if (s->flags & DT_SF_PENDING)
-		dt_pend(c, n->loc, s->name);
+		dt_pend(c, n->loc, s->name, NULL);
 	if (!ok || !t)
 		return dt_poison(c, n);
 	n->op = N_CALL;
@@ -225,7 +225,7 @@ static struct dt_node *check_key_act(struct dt_compile *c, struct dt_node *n,
 				     const struct dt_action *act)
 {
 	if (act->flags & DT_AF_PENDING)
-		dt_pend(c, n->loc, act->name);
+		dt_pend(c, n->loc, act->name, NULL);
 	if (!check_key_args(c, act, n->args, n->nargs, n->loc))
 		return dt_poison(c, n);
 	n->op = N_CALL;
@@ -487,8 +487,7 @@ static void act_normalize(struct dt_compile *c, struct dt_stmt *s)
 
 static void act_setopt(struct dt_compile *c, struct dt_stmt *s)
 {
-	if (fit_args(c, "setopt", "ss", 1, s->args, s->nargs, s->loc) && s->args[0]->op == N_STR)
-		s->format = s->args[0]->str;
+	fit_args(c, "setopt", "ss", 1, s->args, s->nargs, s->loc);
 }
 
 /* The others: arguments by letter. */
@@ -512,6 +511,18 @@ static void act_plain(struct dt_compile *c, struct dt_stmt *s)
 		if (plain[i].id == s->act->id)
 			fit_args(c, s->act->name, plain[i].letters, plain[i].least, s->args,
 				 s->nargs, s->loc);
+}
+
+/* Why an action will not work on this system; NULL: it only is not built yet. */
+static const char *why_never(const struct dt_action *act)
+{
+	switch (act->id) {
+	case DT_A_BREAKPOINT: return "a BPF program cannot enter a kernel debugger";
+	case DT_A_CHILL: return "a BPF program cannot make the processor wait";
+	case DT_A_PANIC: return "a BPF program cannot stop the system";
+	case DT_A_PRINTM: return "use tracemem( ), which shows memory of any size";
+	default: return NULL;
+	}
 }
 
 static const struct {
@@ -542,7 +553,7 @@ void dt_check_act(struct dt_compile *c, struct dt_stmt *s, const struct dt_actio
 	s->expr = NULL;
 	rules(c, s);
 	if (act->flags & DT_AF_PENDING)
-		dt_pend(c, s->loc, act->name);
+		dt_pend(c, s->loc, act->name, why_never(act));
 	if (act->flags & DT_AF_REC)
 		c->p->nrecs++;
 	for (i = 0; i < DT_NELEM(special); i++)

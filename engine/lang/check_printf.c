@@ -134,6 +134,10 @@ const char *dt_take_format(struct dt_compile *c, struct dt_stmt *s)
 	if (!*n->str && s->act->id != DT_A_FREOPEN)
 		return dt_err(c, D_PRINTF_FMT_EMPTY, n->loc, "%s( ) format string may not be empty",
 			      s->act->name);
+	if (s->act->id == DT_A_FREOPEN && !strcmp(n->str, "."))
+		return dt_err(
+			c, D_FREOPEN_INVALID, n->loc,
+			"freopen( ) argument #1 cannot be \".\"; \"\" goes back to the first output");
 	s->format = n->str;
 	drop_first(s);
 	return s->format;

@@ -33,12 +33,13 @@ void *dt_syntax(struct dt_compile *c, enum dt_tag tag, struct dt_loc loc, const 
 	return NULL;
 }
 
-void dt_pend(struct dt_compile *c, struct dt_loc loc, const char *what)
+void dt_pend(struct dt_compile *c, struct dt_loc loc, const char *what, const char *why)
 {
 	struct dt_pending *p = dt_vec_push(c->a, &c->pending);
 
 	p->loc = loc;
 	p->what = what;
+	p->why = why;
 }
 
 static void report_pending(struct dt_compile *c)
@@ -46,8 +47,9 @@ static void report_pending(struct dt_compile *c)
 	u32 i;
 
 	for (i = 0; i < c->pending.n && !c->env->allow_pending; i++)
-		dt_err(c, D_UNKNOWN, c->pending.v[i].loc, "%s( ) is not supported yet",
-		       c->pending.v[i].what);
+		dt_err(c, D_UNKNOWN, c->pending.v[i].loc, "%s( ) is not %s%s", c->pending.v[i].what,
+		       c->pending.v[i].why ? "possible here: " : "supported yet",
+		       c->pending.v[i].why ? c->pending.v[i].why : "");
 }
 
 const char *dt_tstr(struct dt_compile *c, const struct dt_type *t)

@@ -221,7 +221,7 @@ struct dt_pragma {
 
 struct dt_pending {
 	struct dt_loc loc;
-	const char *what;
+	const char *what, *why;
 };
 
 struct dt_compile {
@@ -267,7 +267,8 @@ void *dt_err(struct dt_compile *c, enum dt_tag tag, struct dt_loc loc, const cha
 void *dt_syntax(struct dt_compile *c, enum dt_tag tag, struct dt_loc loc, const char *fmt, ...)
 	DT_PRINTF(4, 5);
 /* A call that is known but not built yet: an error if all else is right. */
-void dt_pend(struct dt_compile *c, struct dt_loc loc, const char *what);
+/* why: the reason that it never will be; NULL: it is not built yet */
+void dt_pend(struct dt_compile *c, struct dt_loc loc, const char *what, const char *why);
 /* Text of a type, in the arena. */
 const char *dt_tstr(struct dt_compile *c, const struct dt_type *t);
 _Noreturn void dt_oom(struct dt_compile *c);

@@ -181,6 +181,7 @@ static const struct {
 	{ DT_B_UID, "curthread->cred->uid.val" },
 	{ DT_B_UREGS, NULL },
 	{ DT_B_USTACKDEPTH, NULL },
+	{ DT_B_VTIMESTAMP, "curthread->se.sum_exec_runtime" },
 };
 
 static struct dt_node *not_of_task(struct dt_compile *c, struct dt_node *n, const char *name)

@@ -60,38 +60,9 @@ static int attach_raw_tp(struct attaching *a, const struct dt_attach *at, u64 co
 	return keep_link(a, fd, "raw tracepoint", at->target);
 }
 
-/* The program knows where it belongs. */
-struct timer {
-	struct attaching *a;
-	const struct dt_attach *at;
-	bool attached, failed;
-};
-
-/* One CPU's timer: 0 go on with the next CPU, 1 enough, -1 failed. */
-static int attach_timer_cpu(int cpu, void *arg)
-{
-	struct timer *t = arg;
-	int fd = dt_perf_open_timer(t->at->sw_event, t->at->period_ns, cpu);
-
-	if (fd < 0 && errno == ENODEV) /* went off-line just now */
-		return 0;
-	t->failed =
-		fd < 0 || dt_fds_add(&t->a->l->links, fd) < 0 || dt_perf_attach(fd, t->a->prog) < 0;
-	if (t->failed)
-		return t->at->sw_event ? dt_live_fail(t->a->h, "perf event '%s'", t->at->target) :
-					 dt_live_fail(t->a->h, "timer of %llu ns on CPU %d",
-						      (unsigned long long)t->at->period_ns, cpu);
-	t->attached = true;
-	return t->at->all_cpus ? 0 : 1;
-}
-
 static int attach_timer(struct attaching *a, const struct dt_attach *at, u64 cookie)
 {
-	struct timer t = { .a = a, .at = at };
-
-	if (dt_cpus_each("online", attach_timer_cpu, &t) < 0)
-		return t.failed ? -1 : dt_live_fail(a->h, "list of CPUs");
-	return t.attached ? 0 : dt_fail(&a->h->err, EDT_BPF, "timer: no CPU is on-line");
+	return dt_timers_add(a->h, a->l, at, a->prog);
 }
 
 static int attach_uprobe(struct attaching *a, const struct dt_attach *at, u64 cookie)

@@ -234,6 +234,22 @@ static bool has_send_signal(void)
 	return loads(insns, DT_NELEM(insns));
 }
 
+static bool has_write_user(void)
+{
+	static const struct bpf_insn insns[] = {
+		/* probe_write_user(NULL, a word of the stack, 8) */
+		{ .code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_10, .off = -8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_2, .src_reg = BPF_REG_10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_2, .imm = -8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = 8 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_write_user },
+		RETURN_0,
+	};
+
+	return loads(insns, DT_NELEM(insns));
+}
+
 /* ---- the table ------------------------------------------------------------------------------------------------ */
 
 /* probe leaves errno when it says no.  instead: what happens without. */
@@ -273,6 +289,8 @@ static const struct {
 			       "BEGIN and END", "programs with BEGIN or END are refused" },
 	[DT_FEAT_SEND_SIGNAL] = { "signals from programs", has_send_signal, "raise(), stop()",
 				  "programs with these actions are refused" },
+	[DT_FEAT_WRITE_USER] = { "writing to user memory", has_write_user, "copyout(), copyoutstr()",
+				 "programs with these actions are refused" },
 };
 
 bool dt_feature(dtrace_hdl_t *h, enum dt_feature f)

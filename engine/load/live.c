@@ -114,6 +114,7 @@ struct dt_live *dt_live_load(dtrace_hdl_t *h, const struct dt_object *o)
 void dt_live_detach(struct dt_live *l)
 {
 	dt_fds_close(&l->links);
+	dt_timers_close(&l->timers);
 }
 
 void dt_live_free(struct dt_live *l)
@@ -137,6 +138,9 @@ void dt_live_disown(struct dt_live *l)
 	for (i = 0; i < l->links.n; i++)
 		close(l->links.v[i]);
 	l->links.n = 0;
+	for (i = 0; i < l->timers.n; i++)
+		close(l->timers.v[i].fd);
+	l->timers.n = 0;
 	for (i = 0; i < l->obj->nprogs; i++) {
 		dt_cleanup_close(&l->progs[i]);
 		l->progs[i] = -1;

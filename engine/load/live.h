@@ -8,6 +8,7 @@
  *   funcs.c    type information for subprograms that are called back
  *   prog.c     dt_progspec -> loaded program, or the D line that the verifier did not like
  *   attach.c   loaded program -> events
+ *   timers.c   ... that are clocks
  *   uprobe.c   loaded program -> places in files with code
  *   live.c     all of it, in order, and its end
  *
@@ -103,12 +104,29 @@ struct dt_fds {
 	u32 n, cap;
 };
 
+/* Programs that a clock runs, and where it does. */
+struct dt_timers {
+	struct dt_clock {
+		const struct dt_attach *at;
+		int prog;
+	} **clocks;
+	u32 nclocks;
+	struct dt_timer {
+		const struct dt_clock *clock;
+		int cpu, fd;
+	} *v;
+	u32 n, cap;
+	bool *online; /* as seen last; NULL: not looked at */
+	int ncpus;
+};
+
 struct dt_live {
 	const struct dt_object *obj;
 	int ncpus;
 	struct dt_live_map *maps; /* one per obj->maps */
 	int *progs;               /* one per obj->progs */
 	struct dt_fds links;
+	struct dt_timers timers;
 	u64 ring_cap;
 	u64 spec_cap,
 		spec_room; /* speculation buffers: bytes, a power of two, and how many may be used */
@@ -130,6 +148,8 @@ int dt_uprobes_attach(dtrace_hdl_t *h, struct dt_live *l, const struct dt_attach
 void dt_usersets_fill(struct dt_live *l);
 /* The same for one more probe, but for the mask of clauses that want it. */
 void dt_userset_fill(struct dt_live *l, const struct dt_userset *u, const struct dt_probe *p);
+int dt_timers_add(dtrace_hdl_t *h, struct dt_live *l, const struct dt_attach *at, int prog);
+void dt_timers_close(struct dt_timers *t);
 int dt_fds_add(struct dt_fds *s, int fd); /* takes fd, closes it when it fails */
 void dt_fds_close(struct dt_fds *s);
 

@@ -16,7 +16,7 @@
 
 #include "load/live.h"
 
-#define RING_MIN 4096u
+#define RING_MIN 512u
 #define RING_MAX (1u << 30)
 #define SPEC_MIN 64u
 #define RING_SMALL (64u << 10)          /* BEGIN, END and ERROR only */
@@ -87,7 +87,7 @@ static u64 ring_least(const struct dt_object *o)
 {
 	u64 least = RING_MIN;
 
-	while (least <= o->ring_slack)
+	while (least <= o->ring_slack + o->end_reserve)
 		least *= 2;
 	return least;
 }

@@ -22,6 +22,7 @@ static void patch(struct bpf_insn *insns, const struct dt_progspec *p, const str
 	const u64 value[] = {
 		[DT_PATCH_RING_MASK] = l->ring_cap - 1,
 		[DT_PATCH_RING_CAP] = l->ring_cap,
+		[DT_PATCH_RING_FILL] = l->ring_cap - l->obj->end_reserve,
 		[DT_PATCH_SPEC_MASK] = l->spec_cap - 1,
 		[DT_PATCH_SPEC_CAP] = l->spec_room,
 	};
@@ -190,10 +191,23 @@ static int load_with_log(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt
 
 /* ---- loading ------------------------------------------------------------------------------------------------- */
 
+/* Option bpflog: what the verifier says is shown, whatever its verdict. */
+static int load_and_tell(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt_bpf_prog *b)
+{
+	int fd = load_with_log(h, p, b);
+
+	fprintf(stderr, "BPF verifier log of %s:\n%s\n", p->name,
+		h->verifier_log ? h->verifier_log : "");
+	return fd;
+}
+
 static int load_patched(dtrace_hdl_t *h, const struct dt_progspec *p, struct dt_bpf_prog *b)
 {
-	int fd = dt_bpf_prog_load(b);
+	int fd;
 
+	if (dt_opt(h, DT_OPT_BPFLOG))
+		return load_and_tell(h, p, b);
+	fd = dt_bpf_prog_load(b);
 	if (fd >= 0)
 		return fd;
 	/* a program that uses what the process may not use is refused with EPERM or EACCES, but

@@ -90,7 +90,9 @@ struct dt_proc; /* a ps_prochandle */
 enum dt_proc_state { DT_PROC_STOPPED, DT_PROC_RUNNING, DT_PROC_EXITED, DT_PROC_LOST };
 /* Fork and exec file (searched in PATH); the child waits, stopped at its first instruction after exec,
  * until dt_proc_continue(). Standard streams are inherited. */
-struct dt_proc *dt_proc_create(struct dt_error *err, const char *file, char *const argv[]);
+/* envp NULL: our own environment */
+struct dt_proc *dt_proc_create(struct dt_error *err, const char *file, char *const argv[],
+			       char *const envp[]);
 /* Watch an existing process (never stops it). */
 struct dt_proc *dt_proc_grab(struct dt_error *err, pid_t pid);
 int dt_proc_continue(struct dt_proc *p);

@@ -74,13 +74,13 @@ static void default_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void child(const char *file, char *const argv[], int report)
+static _Noreturn void child(const char *file, char *const argv[], char *const envp[], int report)
 {
 	int why;
 
 	default_signals();
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0) {
-		execvp(file, argv);
+		execvpe(file, argv, envp);
 		why = errno;
 	} else {
 		why = -errno; /* not the file's fault */
@@ -103,7 +103,7 @@ static pid_t wait_for(pid_t pid, int *status, int flags)
 }
 
 /* With all signals blocked, so that no handler of ours runs in the child. */
-static pid_t fork_child(const char *file, char *const argv[], const int report[2])
+static pid_t fork_child(const char *file, char *const argv[], char *const envp[], const int report[2])
 {
 	sigset_t all, old;
 	pid_t pid;
@@ -112,7 +112,7 @@ static pid_t fork_child(const char *file, char *const argv[], const int report[2
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = fork();
 	if (pid == 0)
-		child(file, argv, report[1]);
+		child(file, argv, envp, report[1]);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return pid;
 }
@@ -171,7 +171,8 @@ static struct dt_proc *take_child(struct dt_error *err, const char *file, pid_t 
 	return NULL;
 }
 
-struct dt_proc *dt_proc_create(struct dt_error *err, const char *file, char *const argv[])
+struct dt_proc *dt_proc_create(struct dt_error *err, const char *file, char *const argv[],
+			       char *const envp[])
 {
 	char *const only_name[] = { (char *)file, NULL };
 	struct dt_proc *p;
@@ -180,7 +181,7 @@ struct dt_proc *dt_proc_create(struct dt_error *err, const char *file, char *con
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return dt_fail_null(err, errno, "cannot run '%s': pipe: %m", file);
-	pid = fork_child(file, argv && argv[0] ? argv : only_name, report);
+	pid = fork_child(file, argv && argv[0] ? argv : only_name, envp ? envp : environ, report);
 	close(report[1]);
 	p = pid < 0 ? dt_fail_null(err, errno, "cannot run '%s': fork: %m", file) :
 		      take_child(err, file, pid, report[0]);

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 import re
 import signal
@@ -443,6 +444,19 @@ def test_vtimestamp(watch):
     assert v[1] - v[0] <= ns[1] - ns[0] + 20_000_000
     assert v[1] - v[0] >= 20_000_000
     assert v[2] - v[1] < (ns[2] - ns[1]) / 2
+
+
+def test_vtimestamp_between_ticks(watch):
+    # It moves while the thread runs, in step with the clock, and stands still while it sleeps.
+    t = watch(
+        "BEGIN { n = 0; } syscall::getppid:entry /pid == $1/ { trace(vtimestamp); trace(timestamp); }",
+        ("nested", 2000),
+    )
+    v, ns = t.data[::2], t.data[1::2]
+    steps = [b - a for a, b in itertools.pairwise(v)]
+    assert all(step >= 0 for step in steps)
+    assert sum(step > 0 for step in steps) > 1500
+    assert v[-1] - v[0] <= ns[-1] - ns[0] + 20_000_000
 
 
 def test_curcpu(watch):

@@ -230,6 +230,44 @@ def test_conditions(new_trace):
     assert t.data == [4, 5]
 
 
+def test_many_threads_at_once(new_trace, workload):
+    """Identifiers change hands between processors all the time: nothing gets into the wrong one."""
+    t = new_trace().go(
+        "syscall::getppid:entry /pid == $1/ { self->n++; self->s = speculation(); "
+        "speculate(self->s); trace(tid); trace(self->n); }"
+        "syscall::getppid:return /self->s && self->n % 3/ { discard(self->s); self->s = 0; }"
+        "syscall::getppid:return /self->s/ { commit(self->s); self->s = 0; }",
+        workload.pid,
+        nspec=5,
+        switchrate="1ms",
+    )
+    workload.tell("threads", 8, 5000)
+    t.until(lambda: len(t.data) > 5000)
+    workload.answer()
+    t.finish()
+    by_thread: dict[int, list[int]] = {}
+    for tid, n in zip(t.data[::2], t.data[1::2], strict=True):
+        by_thread.setdefault(tid, []).append(n)
+    for numbers in by_thread.values():
+        assert not any(n % 3 for n in numbers)
+        assert len(set(numbers)) == len(numbers)
+    lost = sum(d.drops for d in t.drops)
+    assert 8 * (5000 // 3) - lost <= len(t.data) // 2 <= 8 * (5000 // 3)
+
+
+@pytest.mark.parametrize("policy", ["ring", "fill"])
+def test_other_buffer_policies(new_trace, policy):
+    t = begin(
+        new_trace,
+        "BEGIN { s = speculation(); speculate(s); trace(1); trace(execname); } BEGIN { trace(2); }"
+        "BEGIN { commit(s); } BEGIN { s = speculation(); speculate(s); trace(3); }"
+        "BEGIN { discard(s); } BEGIN { trace(4); exit(0); } END { trace(5); }",
+        bufpolicy=policy,
+    )
+    assert [v for v in t.data if isinstance(v, int)] == [2, 1, 4, 5]
+    assert t.drops == []
+
+
 def test_without_timestamps(new_trace):
     t = begin(
         new_trace,

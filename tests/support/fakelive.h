@@ -97,7 +97,7 @@ static dtrace_hdl_t *fake_open(int ncpus, u64 cap, u32 slack, size_t state_size)
 	for (size_t i = 0; i < DT_NOPTS; i++)
 		h->opts.val[i] = DTRACEOPT_UNSET;
 	dt_probes_init(&h->probes, &h->err);
-	h->target = -1;
+	h->target = h->saved_fd = -1;
 	h->live = l;
 	h->obj = calloc(1, sizeof(*h->obj));
 	fake_nspec = 0;

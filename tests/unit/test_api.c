@@ -617,6 +617,115 @@ out:
 	dtrace_close(h);
 }
 
+/* Options setenv and unsetenv: what the command finds in its environment. */
+static void test_environment(void)
+{
+	char *argv[] = { (char *)"sh", (char *)"-c",
+			 (char *)"test \"$DT_A\" = 2 && test -z \"$DT_B$DT_C\" && test -n \"$PATH\"",
+			 NULL };
+	dtrace_hdl_t *h = open_or_die(0);
+	struct seen s = { "" };
+	struct ps_prochandle *p;
+	int n = 0;
+
+	setenv("DT_B", "inherited", 1);
+	CHECK_INT(dtrace_setopt(h, "setenv", "DT_A=1"), 0);
+	CHECK_INT(dtrace_setopt(h, "setenv", "DT_C=x"), 0);
+	CHECK_INT(dtrace_setopt(h, "unsetenv", "DT_B"), 0);
+	CHECK_INT(dtrace_setopt(h, "unsetenv", "DT_C"), 0);
+	CHECK_INT(dtrace_setopt(h, "setenv", "DT_A=2"), 0);
+	p = dtrace_proc_create(h, argv[0], argv);
+	unsetenv("DT_B");
+	if (!CHECK(p != NULL) || start(h, "BEGIN { trace((int)1); }") < 0)
+		goto out;
+	dtrace_proc_continue(h, p);
+	while (work(h, &s) == DTRACE_WORKSTATUS_OKAY && n++ < 100)
+		dtrace_sleep(h);
+	CHECK_INT(dtrace_proc_status(h, p), 0);
+	dtrace_proc_release(h, p);
+out:
+	dtrace_close(h);
+}
+
+/* ---- freopen(), setopt() --------------------------------------------------------------------------------- */
+
+struct opened {
+	FILE *fp;
+	char changes[256];
+	int errors;
+};
+
+static int own_line(const dtrace_probedata_t *d, void *arg)
+{
+	fputs("[", ((struct opened *)arg)->fp); /* what the consumer writes itself follows freopen() */
+	return DTRACE_CONSUME_THIS;
+}
+
+static int print_all(const dtrace_probedata_t *d, const dtrace_recdesc_t *rec, void *arg)
+{
+	return rec && rec->dtrd_action == DTRACEACT_EXIT ? DTRACE_CONSUME_NEXT : DTRACE_CONSUME_THIS;
+}
+
+static int on_setopt(const dtrace_setoptdata_t *d, void *arg)
+{
+	struct opened *o = arg;
+	size_t n = strlen(o->changes);
+
+	snprintf(o->changes + n, sizeof(o->changes) - n, "%s:%lld>%lld ", d->dtsda_option,
+		 (long long)d->dtsda_oldval, (long long)d->dtsda_newval);
+	return DTRACE_HANDLE_OK;
+}
+
+static int on_error(const dtrace_errdata_t *d, void *arg)
+{
+	((struct opened *)arg)->errors += d->dteda_fault == DTRACEFLT_LIBRARY;
+	return DTRACE_HANDLE_OK;
+}
+
+static const char *contents(const char *path)
+{
+	static char text[256];
+	FILE *f = fopen(path, "r");
+	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+	text[n] = '\0';
+	if (f)
+		fclose(f);
+	return text;
+}
+
+static void test_freopen(void)
+{
+	char first[] = "/tmp/dt-first-XXXXXX", second[] = "/tmp/dt-second-XXXXXX", text[512];
+	dtrace_hdl_t *h = open_or_die(0);
+	struct opened o = { fdopen(mkstemp(first), "w"), "", 0 };
+	int n = 0;
+
+	close(mkstemp(second));
+	snprintf(text, sizeof(text),
+		 "BEGIN { printf(\"a\"); freopen(\"%s\"); printf(\"b\"); setopt(\"stackindent\", \"3\"); }"
+		 "BEGIN { printf(\"c\"); setopt(\"bufsize\", \"1k\"); freopen(\"\"); } BEGIN { printf(\"d\"); "
+		 "exit(0); }",
+		 second);
+	dtrace_setopt(h, "destructive", NULL);
+	dtrace_handle_setopt(h, on_setopt, &o);
+	dtrace_handle_err(h, on_error, &o);
+	if (start(h, text) < 0)
+		goto out;
+	while (dtrace_work(h, o.fp, own_line, print_all, &o) == DTRACE_WORKSTATUS_OKAY && n++ < 100)
+		dtrace_sleep(h);
+	fflush(o.fp);
+	CHECK_STR(contents(first), "[a[d");
+	CHECK_STR(contents(second), "b[c");
+	CHECK_STR(o.changes, "stackindent:14>3 ");
+	CHECK_INT(o.errors, 1);
+out:
+	dtrace_close(h);
+	fclose(o.fp);
+	unlink(first);
+	unlink(second);
+}
+
 static void test_fill(void)
 {
 	dtrace_hdl_t *h = open_or_die(0);
@@ -788,6 +897,8 @@ int main(void)
 	test_aggregate();
 	test_own_formats();
 	test_target();
+	test_environment();
+	test_freopen();
 	test_fill();
 	test_fork();
 	test_forked();

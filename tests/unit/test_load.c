@@ -334,7 +334,7 @@ int main(void)
 	test_ring_size(&h, "1m", true, 1 << 20);
 	test_ring_size(&h, NULL, true, 64 << 10);
 	test_ring_size(&h, "100000", false, 65536);
-	test_ring_size(&h, "0", false, 4096);
+	test_ring_size(&h, "0", false, 512);
 	test_features(&h);
 	free(h.verifier_log);
 	return test_status();

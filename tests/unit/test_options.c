@@ -80,7 +80,6 @@ static const struct {
 	/* words */
 	{ "bufpolicy", "switch", DT_BUFPOLICY_SWITCH },
 	{ "bufpolicy", "fill", DT_BUFPOLICY_FILL },
-	{ "bufpolicy", "ring", EDT_BADOPTVAL }, /* not yet */
 	{ "bufpolicy", "true", EDT_BADOPTVAL },
 	{ "bufpolicy", NULL, EDT_BADOPTVAL },
 	{ "bufresize", "manual", DT_BUFRESIZE_MANUAL },
@@ -94,7 +93,12 @@ static const struct {
 	{ "no-such-option", "1", EDT_BADOPTNAME },
 	{ "", "1", EDT_BADOPTNAME },
 	{ NULL, NULL, EDT_BADOPTNAME },
-	{ "cpu", "0", EDT_BADOPTVAL }, /* not yet */
+	{ "cpu", "0", 0 },
+	{ "cpu", "-1", EDT_BADOPTVAL },
+	{ "bufpolicy", "ring", DT_BUFPOLICY_RING },
+	{ "lockmem", "unlimited", INT64_MAX },
+	{ "lockmem", "64m", 64 << 20 },
+	{ "lockmem", "lots", EDT_BADOPTVAL },
 };
 
 static void test_defaults(void)

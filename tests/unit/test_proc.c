@@ -655,7 +655,7 @@ static void test_deleted(struct dt_usyms *u)
 	snprintf(path, sizeof(path), "%s/a\nb\033c", dir);
 	snprintf(cmd, sizeof(cmd), "cp /bin/sleep \"$(printf '%s/a\\nb\\033c')\"", dir);
 	CHECK_INT(system(cmd), 0);
-	p = dt_proc_create(&err, path, argv);
+	p = dt_proc_create(&err, path, argv, NULL);
 	if (CHECK(p != NULL)) {
 		unlink(path);
 		snprintf(cmd, sizeof(cmd), "/proc/%d/maps", (int)dt_proc_pid(p));
@@ -772,7 +772,7 @@ static u64 stopped_pc(pid_t pid)
 static void test_create(struct dt_usyms *u)
 {
 	struct dt_error err = { 0 };
-	struct dt_proc *p = dt_proc_create(&err, "sh", exit_3);
+	struct dt_proc *p = dt_proc_create(&err, "sh", exit_3, NULL);
 	char text[256];
 	int status = 0;
 	u64 pc;
@@ -804,12 +804,12 @@ static void test_create_fails(void)
 	struct dt_error err = { 0 };
 	pid_t pid;
 
-	CHECK(dt_proc_create(&err, "/no/such/program", NULL) == NULL);
+	CHECK(dt_proc_create(&err, "/no/such/program", NULL, NULL) == NULL);
 	CHECK_INT(err.code, ENOENT);
 	CHECK_STR(err.msg, "cannot run '/no/such/program': No such file or directory");
-	CHECK(dt_proc_create(&err, "no-such-program-in-path", exit_3) == NULL);
+	CHECK(dt_proc_create(&err, "no-such-program-in-path", exit_3, NULL) == NULL);
 	CHECK_INT(err.code, ENOENT);
-	CHECK(dt_proc_create(&err, "/etc/passwd", NULL) == NULL);
+	CHECK(dt_proc_create(&err, "/etc/passwd", NULL, NULL) == NULL);
 	CHECK_INT(err.code, EACCES);
 	CHECK_STR(err.msg, "cannot run '/etc/passwd': Permission denied");
 	pid = waitpid(-1, NULL, WNOHANG);
@@ -821,7 +821,7 @@ static void test_release(void)
 	char *const argv[] = { (char *)"sleep", (char *)"60", NULL };
 	char *const quick[] = { (char *)"sh", (char *)"-c", (char *)"kill -INT $$; exit 0", NULL };
 	struct dt_error err = { 0 };
-	struct dt_proc *p = dt_proc_create(&err, "sleep", argv);
+	struct dt_proc *p = dt_proc_create(&err, "sleep", argv, NULL);
 	int status;
 	pid_t pid;
 
@@ -832,7 +832,7 @@ static void test_release(void)
 	CHECK(kill(pid, 0) < 0 && errno == ESRCH);
 
 	signal(SIGINT, SIG_IGN); /* not the child's affair */
-	p = dt_proc_create(&err, "sh", quick);
+	p = dt_proc_create(&err, "sh", quick, NULL);
 	signal(SIGINT, SIG_DFL);
 	if (!CHECK(p != NULL))
 		return;
