@@ -325,3 +325,7 @@ class Provider:
         elif known.types != types:
             raise ValueError(f"probe {self.name}:{name} is there with other arguments")
         return known
+
+
+for _public in (Provider, StaticProbe):
+    _public.__module__ = "dtrace"  # tracebacks and help() show the public name
