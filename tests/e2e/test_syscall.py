@@ -46,8 +46,8 @@ def test_all_system_calls_by_name(watch):
     assert counts["getppid"] == 300
     assert counts["openat"] == 20
     assert counts["close"] == 20
-    # The wait for the first command began before, that for one more may or may not have begun.
-    assert counts["read"] - 7 in (2, 3)
+    # The wait for the first command began before, or not when the machine is busy; that for one more may have begun.
+    assert counts["read"] - 7 in (2, 3, 4)
     assert counts["write"] == 3
     assert set(counts) == {"getppid", "openat", "close", "read", "write"}
 
