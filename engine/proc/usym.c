@@ -50,6 +50,7 @@ struct process {
 	struct dt_picture *now;
 	struct perfmap perf;
 	u64 looked, checked; /* when: the picture was taken, the identity was read */
+	u64 missed;          /* when: an address was last looked for in vain */
 	u64 cost;            /* ns that the picture took */
 	u64 perf_looked;     /* when: the perf map was looked for, or at */
 	u64 used;            /* turn */
@@ -411,9 +412,9 @@ static bool look_again(struct dt_usyms *u, struct process *p)
 	u64 now = now_ns();
 	struct identity id;
 
-	if (now - p->checked < CHECK_WAIT || read_identity(p->pid, &id) < 0)
+	if (now - p->missed < CHECK_WAIT || read_identity(p->pid, &id) < 0)
 		return false;
-	p->checked = now;
+	p->missed = p->checked = now;
 	if (now - p->looked < DT_MAX(MISS_WAIT, 20 * p->cost) && memcmp(&id, &p->id, sizeof(id)) == 0)
 		return false;
 	return look(u, p, &id, now) == 0;
@@ -596,9 +597,12 @@ static int step(struct dt_usyms *u, struct process *p, const struct dt_cfi_stack
 	u64 pc = f->reg[DT_CFI_PC] - !(innermost || f->interrupted), vaddr;
 	const struct dt_picture *in;
 	const struct dt_mapping *m = find_in(p, pc, &in);
-	const struct dt_elf *e = m && m->image ? dt_image_elf(u->images, m->image) : NULL;
+	const struct dt_elf *e;
 	int rv = -1;
 
+	if (!m && look_again(u, p)) /* mapped since */
+		m = find_in(p, pc, &in);
+	e = m && m->image ? dt_image_elf(u->images, m->image) : NULL;
 	if (e && e->cfi && dt_elf_vaddr(e, pc - m->start + m->off, m->exec, &vaddr) == 0)
 		rv = dt_cfi_step(e->cfi, vaddr, s, f);
 	return rv < 0 ? dt_cfi_step_fp(s, f) : rv;

@@ -48,6 +48,10 @@ def thread():
     t.start()
     t.join()
 
+def later():
+    import ctypes
+    ctypes.CDLL(None).getppid()
+
 print("ready", flush=True)
 for line in sys.stdin:
     globals()[line.strip()]()
@@ -136,6 +140,20 @@ def test_between_native_frames(trace, python):
     ]
     assert stack[where[0] + 1].startswith("[ leaf (")
     assert stack[-1].split("+")[0].endswith("`_start")
+
+
+def test_libraries_mapped_since(trace, python):
+    """Unwinding goes through code that was not there when the process was first looked at."""
+    t = trace(GETPPID + "{ jstack(100); }", python.pid, ustackunwind="64k", jstackstrsize="8k")
+    python.do("plain")
+    t.poll()
+    time.sleep(0.3)
+    python.do("later")
+    before, after = t.finish().data
+    assert not any("ctypes" in frame for frame in before)
+    assert any(frame.startswith("_ctypes") for frame in after)
+    assert after[-1].split("+")[0].endswith("`_start")
+    assert python_frames(after, python.file) == [("later", 27), ("<module>", 1)]
 
 
 def test_keys(trace, python):
