@@ -2,8 +2,8 @@
 /*
  * ip.d - packets of IP, their headers, and where they go.
  *
- * A provider's event names the packet `out` or `in`.  At `out` the headers of all layers are there; at `in` the data begin
- * with the IP header, and what the other layers are is not known yet.
+ * An event that calls the packet `in` sees it before its layers are known: its data begin with the IP header.  Elsewhere
+ * the headers of all layers are there.
  */
 
 inline int IPPROTO_IP = 0;
@@ -63,6 +63,7 @@ inline struct __ip4 *__outip[struct sk_buff *S] =
 	(struct __ip4 *)((uintptr_t)((struct sk_buff *)(uintptr_t)S)->head +
 	((struct sk_buff *)(uintptr_t)S)->network_header);
 inline struct __ip4 *__inip[struct sk_buff *S] = (struct __ip4 *)(uintptr_t)S->data;
+inline struct __ip4 *__ipof[struct sk_buff *S] = __first(__inip[__event_in], __outip[S]);
 inline int __isip4[struct __ip4 *H] = H->vhl >> 4 == 4;
 /* Is it a packet of that protocol, and has its header?  Extension headers of IPv6 are not followed. */
 inline int __carries[struct __ip4 *H, int proto] =
@@ -147,10 +148,8 @@ translator csinfo_t < struct sk_buff *S > {
 	cs_cid = (uintptr_t)S->sk;
 	cs_pid = 0;
 	cs_zoneid = 0;
-	sport = __hasports[__outip[__event_out]] ? ntohs(__portsof[__outip[__event_out]]->src) : 0;
-	sport = __hasports[__inip[__event_in]] ? ntohs(__portsof[__inip[__event_in]]->src) : 0;
-	dport = __hasports[__outip[__event_out]] ? ntohs(__portsof[__outip[__event_out]]->dst) : 0;
-	dport = __hasports[__inip[__event_in]] ? ntohs(__portsof[__inip[__event_in]]->dst) : 0;
+	sport = __hasports[__ipof[S]] ? ntohs(__portsof[__ipof[S]]->src) : 0;
+	dport = __hasports[__ipof[S]] ? ntohs(__portsof[__ipof[S]]->dst) : 0;
 };
 
 /* Of a socket, as the other end's packets have it. */

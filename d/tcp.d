@@ -153,16 +153,16 @@ translator tcpsinfo_t < struct sock *S > {
 
 translator tcpsinfo_t < struct sk_buff *S > {
 	tcps_addr = (uintptr_t)S->sk;
-	tcps_local = __ipsrc[__outip[__event_out]] == __ipdst[__outip[__event_out]];
 	tcps_local = __ipsrc[__inip[__event_in]] == __ipdst[__inip[__event_in]];
-	tcps_lport = ntohs(__portsof[__outip[__event_out]]->src);
+	tcps_local = __ipsrc[__outip[S]] == __ipdst[__outip[S]];
 	tcps_lport = ntohs(__portsof[__inip[__event_in]]->dst);
-	tcps_rport = ntohs(__portsof[__outip[__event_out]]->dst);
+	tcps_lport = ntohs(__portsof[__outip[S]]->src);
 	tcps_rport = ntohs(__portsof[__inip[__event_in]]->src);
-	tcps_laddr = __ipsrc[__outip[__event_out]];
+	tcps_rport = ntohs(__portsof[__outip[S]]->dst);
 	tcps_laddr = __ipdst[__inip[__event_in]];
-	tcps_raddr = __ipdst[__outip[__event_out]];
+	tcps_laddr = __ipsrc[__outip[S]];
 	tcps_raddr = __ipsrc[__inip[__event_in]];
+	tcps_raddr = __ipdst[__outip[S]];
 	tcps_state = S->sk ? S->sk->__sk_common.skc_state : 0;
 	tcps_iss = 0;
 	tcps_suna = __tcpof[S->sk] ? __tcpof[S->sk]->snd_una : 0;

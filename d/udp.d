@@ -36,12 +36,12 @@ translator udpinfo_t < struct __udp *U > {
 
 translator udpsinfo_t < struct sk_buff *S > {
 	udps_addr = (uintptr_t)S->sk;
-	udps_lport = ntohs(__portsof[__outip[__event_out]]->src);
 	udps_lport = ntohs(__portsof[__inip[__event_in]]->dst);
-	udps_rport = ntohs(__portsof[__outip[__event_out]]->dst);
+	udps_lport = ntohs(__portsof[__outip[S]]->src);
 	udps_rport = ntohs(__portsof[__inip[__event_in]]->src);
-	udps_laddr = __ipsrc[__outip[__event_out]];
+	udps_rport = ntohs(__portsof[__outip[S]]->dst);
 	udps_laddr = __ipdst[__inip[__event_in]];
-	udps_raddr = __ipdst[__outip[__event_out]];
+	udps_laddr = __ipsrc[__outip[S]];
 	udps_raddr = __ipsrc[__inip[__event_in]];
+	udps_raddr = __ipdst[__outip[S]];
 };

@@ -114,7 +114,7 @@ static void set_root(struct gen *g, struct mem w, struct dt_loc loc)
 	u32 root = g_kernel_offset(g, loc, "struct fs_struct", "root");
 	u32 mnt = g_kernel_offset(g, loc, "struct path", "mnt");
 	u32 dentry = g_kernel_offset(g, loc, "struct path", "dentry");
-	vreg p = g_read_kernel(g, (struct mem){ e_call0(g, BPF_FUNC_get_current_task), fs }, 8);
+	vreg p = g_read_kernel(g, (struct mem){ g_thread(g), fs }, 8);
 
 	rt_set(g, w, P_ROOT_MNT, g_read_kernel(g, (struct mem){ p, root + mnt }, 8));
 	rt_set(g, w, P_ROOT_DENTRY, g_read_kernel(g, (struct mem){ p, root + dentry }, 8));

@@ -70,8 +70,7 @@ vreg subr_progenyof(struct gen *g, const struct dt_node *n)
 	vreg pid = e_zext32(g, g_expr(g, n->args[0]));
 	u32 parent = g_kernel_offset(g, n->loc, "struct task_struct", "real_parent");
 	u32 tgid = g_kernel_offset(g, n->loc, "struct task_struct", "tgid");
-	struct mem w = rt_words(g, (const vreg[]){ e_call0(g, BPF_FUNC_get_current_task), pid }, 2,
-				KIN_WORDS - 2);
+	struct mem w = rt_words(g, (const vreg[]){ g_thread(g), pid }, 2, KIN_WORDS - 2);
 
 	rt_loop(g, MAX_ANCESTORS, &kind, parent, tgid, w, NULL, 0);
 	return rt_word(g, w, KIN_FOUND);
@@ -85,8 +84,7 @@ vreg subr_getf(struct gen *g, const struct dt_node *n)
 	u32 max = g_kernel_offset(g, n->loc, "struct fdtable", "max_fds");
 	u32 array = g_kernel_offset(g, n->loc, "struct fdtable", "fd");
 	u32 none = ir_label(g->f);
-	vreg fd = g_expr(g, n->args[0]), file = e_movi(g, 0),
-	     p = e_call0(g, BPF_FUNC_get_current_task);
+	vreg fd = g_expr(g, n->args[0]), file = e_movi(g, 0), p = g_thread(g);
 
 	p = g_read_kernel(g, (struct mem){ p, files }, 8);
 	p = g_read_kernel(g, (struct mem){ p, table }, 8);
@@ -160,7 +158,7 @@ vreg subr_mutex(struct gen *g, const struct dt_node *n)
 	case DT_S_MUTEX_OWNED: {
 		vreg owner = mutex_owner(g, n);
 
-		return truth(g, BPF_JEQ, owner, e_call0(g, BPF_FUNC_get_current_task), 0);
+		return truth(g, BPF_JEQ, owner, g_thread(g), 0);
 	}
 	default: /* no lock of the kernel is of one type now and of another later: the pointer's type tells */
 		lock_word(g, n, 0, 4);

@@ -228,8 +228,9 @@ struct dt_node *dt_derived_builtin(struct dt_compile *c, struct dt_node *n,
 
 bool dt_derived_call(struct dt_compile *c, const struct dt_node *n)
 {
-	static const char *const of_running[] = { "copyin", "copyinstr", "copyinto",
-						  "getf",   "jstack",    "ustack" };
+	static const char *const of_running[] = { "copyin",  "copyinstr",  "copyinto",
+						  "copyout", "copyoutstr", "jstack",
+						  "raise",   "stop",       "ustack" };
 	const struct dt_derived *row = c->clause ? c->clause->derived : NULL;
 	size_t i;
 

@@ -45,6 +45,20 @@ def test_on_cpu_is_about_the_thread_that_arrives(watch, workload):
     assert 0 < found[4][()] < 20_000_000_000
 
 
+def test_relations_and_files_of_the_thread_that_arrives(trace, workload):
+    t = trace(
+        "sched:::on-cpu /progenyof($2) && pid == $1/ { @[fds[0].fi_fs, cwd] = count(); }"
+        "sched:::on-cpu /progenyof($1) && pid != $1/ { @bad = count(); }",
+        workload.pid,
+        os.getpid(),
+    )
+    for _ in range(20):
+        workload.do("getppid", 1)
+    found = t.finish().aggregations()
+    assert set(found[1]) == {("pipefs", os.getcwd())}
+    assert 2 not in found
+
+
 def test_the_kernel_stack_of_the_thread_that_arrives(watch):
     """It was left waiting for what we write to it."""
     t = watch("sched:::on-cpu /pid == $1/ { @[stack()] = count(); }", *[("getppid", 1)] * 20)
@@ -138,7 +152,7 @@ def test_preempt(trace):
     assert set(t.finish().aggregations()[1]) & set(pids)
 
 
-@pytest.mark.parametrize("what", ["ustack()", "trace(ucaller)", "trace(uregs[0])"])
+@pytest.mark.parametrize("what", ["ustack()", "trace(copyinstr(0))", "trace(ucaller)", "trace(uregs[0])"])
 def test_what_a_thread_that_arrives_cannot_tell(what):
     c = dtrace.DTraceConsumer("embedded")
     with pytest.raises(dtrace.DTraceError, match=r"is not available in sched:::on-cpu"):
