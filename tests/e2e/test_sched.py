@@ -152,7 +152,9 @@ def test_preempt(trace):
     assert set(t.finish().aggregations()[1]) & set(pids)
 
 
-@pytest.mark.parametrize("what", ["ustack()", "trace(copyinstr(0))", "trace(ucaller)", "trace(uregs[0])"])
+@pytest.mark.parametrize(
+    "what", ["ustack()", "trace(copyinstr(0))", "trace(ucaller)", "trace(uregs[0])"]
+)
 def test_what_a_thread_that_arrives_cannot_tell(what):
     c = dtrace.DTraceConsumer("embedded")
     with pytest.raises(dtrace.DTraceError, match=r"is not available in sched:::on-cpu"):
