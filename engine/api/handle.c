@@ -239,7 +239,7 @@ void dtrace_close(dtrace_hdl_t *h)
 	free(h);
 }
 
-/* Modules may have come and gone: kernel symbols are read again at the next need. */
+/* Modules may have come and gone: kernel symbols and what there is to probe are read again at the next need. */
 int dtrace_update(dtrace_hdl_t *h)
 {
 	struct dt_ksyms *fresh = dt_ksyms_new(&h->err);
@@ -248,5 +248,6 @@ int dtrace_update(dtrace_hdl_t *h)
 		return -1;
 	dt_ksyms_free(h->ksyms);
 	h->ksyms = fresh;
+	dt_probes_rescan(&h->probes);
 	return 0;
 }

@@ -31,6 +31,16 @@ void dt_probes_fini(struct dt_probes *ps)
 	memset(ps, 0, sizeof(*ps));
 }
 
+void dt_probes_rescan(struct dt_probes *ps)
+{
+	if (ps->types)
+		dt_types_rescan(ps->types);
+	if (ps->tracepoints)
+		dt_tracepoints_rescan(ps->tracepoints);
+	if (ps->kfuncs)
+		dt_kfuncs_rescan(ps->kfuncs);
+}
+
 static int no_memory(struct dt_probes *ps)
 {
 	return dt_fail(ps->err, EDT_NOMEM, "%s", dt_errstr(EDT_NOMEM));

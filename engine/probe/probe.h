@@ -346,7 +346,12 @@ struct dt_field {
 struct dt_field dt_field_of(const char *pattern);
 bool dt_field_match(const struct dt_field *f, const char *text);
 
+/* Modules may have come: tables of what there is to probe are made again at the next need.  Probes stay. */
+void dt_probes_rescan(struct dt_probes *ps);
+
+void dt_tracepoints_rescan(struct dt_tracepoints *t);
 void dt_tracepoints_fini(struct dt_tracepoints *t);
+void dt_kfuncs_rescan(struct dt_kfuncs *t);
 void dt_kfuncs_fini(struct dt_kfuncs *t);
 
 /* For providers whose probes hang on a tracepoint or on a function of the kernel: a model for

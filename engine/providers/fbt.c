@@ -48,6 +48,15 @@ void dt_kfuncs_fini(struct dt_kfuncs *t)
 		free(t->index);
 }
 
+void dt_kfuncs_rescan(struct dt_kfuncs *t)
+{
+	u32 i;
+
+	t->all_types = t->traceable_read = false;
+	for (i = 0; i < t->list.n; i++)
+		t->list.v[i]->traceable = t->list.v[i]->twice = false;
+}
+
 static int no_memory(struct dt_probes *ps)
 {
 	return dt_fail(ps->err, EDT_NOMEM, "%s", dt_errstr(EDT_NOMEM));

@@ -43,6 +43,12 @@ void dt_tracepoints_fini(struct dt_tracepoints *t)
 		dt_htab_fini(&t->byname);
 }
 
+void dt_tracepoints_rescan(struct dt_tracepoints *t)
+{
+	t->events = NULL;
+	t->all = false;
+}
+
 static int no_memory(struct dt_probes *ps)
 {
 	return dt_fail(ps->err, EDT_NOMEM, "%s", dt_errstr(EDT_NOMEM));

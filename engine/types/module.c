@@ -95,6 +95,15 @@ static void list_modules(struct dt_types *ts)
 		qsort(ts->modules.v, ts->modules.n, sizeof(*ts->modules.v), by_name);
 }
 
+void dt_types_rescan(struct dt_types *ts)
+{
+	u32 i;
+
+	ts->modules_listed = false;
+	for (i = 0; i < ts->modules.n; i++)
+		ts->modules.v[i].failed = false;
+}
+
 int dt_types_each_module(struct dt_types *ts,
 			 int (*f)(const char *name, struct dt_btf *b, void *arg), void *arg)
 {

@@ -222,6 +222,8 @@ struct dt_btf *dt_types_module(struct dt_types *ts, const char *name);
 /* All modules with types, by name; the callback's non-zero value ends it and is returned. */
 int dt_types_each_module(struct dt_types *ts,
 			 int (*f)(const char *name, struct dt_btf *b, void *arg), void *arg);
+/* Modules may have come: look again at the next question. */
+void dt_types_rescan(struct dt_types *ts);
 /* Types that are in no file; btf becomes the registry's.  -1: out of memory. */
 int dt_types_add_module(struct dt_types *ts, const char *name, struct dt_btf *btf);
 

@@ -138,6 +138,28 @@ static void t_hidden(void)
 	CHECK_INT(match("*fbt::disk_read:entry").n, 2);
 }
 
+static char *more(void *arg, const char *file)
+{
+	(void)arg;
+	if (strcmp(file, "available_filter_functions") == 0)
+		return strdup("disk_read\ndisk_log\ndisk_find\ncache_find [cachemod]\n");
+	return NULL;
+}
+
+/* After an update there may be more; probes that were there stay what they were. */
+static void t_rescan(void)
+{
+	u32 id = match("fbt::disk_read:entry").v[0]->id;
+
+	CHECK_INT(match("fbt::disk_*:entry").n, 2);
+	w.probes.sources.tracefs = more;
+	CHECK_INT(match("fbt::disk_*:entry").n, 2);
+	dt_probes_rescan(&w.probes);
+	CHECK_INT(match("fbt::disk_*:entry").n, 3);
+	CHECK_INT(match("fbt::disk_read:entry").v[0]->id, id);
+	CHECK_INT(match("fbt:::entry").n, 4);
+}
+
 static void t_models(void)
 {
 	struct dt_attach at;
@@ -168,6 +190,7 @@ int main(void)
 	with_world(t_globs);
 	with_world(t_literal);
 	with_world(t_hidden);
+	with_world(t_rescan);
 	with_world(t_models);
 	return test_status();
 }
