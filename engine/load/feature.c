@@ -221,6 +221,23 @@ static bool has_kprobe(void)
 	return kprobe(harmless[0]) || kprobe(harmless[1]);
 }
 
+/* At the start of our own file, where no code is. */
+static bool has_uprobe(void)
+{
+	static const u64 zero;
+	const struct dt_bpf_uprobes u = {
+		.path = "/proc/self/exe", .offs = &zero, .cookies = &zero, .n = 1, .pid = getpid()
+	};
+	struct dt_bpf_prog p = { .type = BPF_PROG_TYPE_KPROBE,
+				 .name = "dt_feature",
+				 .insns = nothing,
+				 .ninsns = DT_NELEM(nothing) };
+	_cleanup_fd_ int prog = dt_bpf_prog_load(&p);
+	_cleanup_fd_ int link = prog < 0 ? -1 : dt_bpf_uprobe_perf(prog, &u);
+
+	return link >= 0;
+}
+
 /* ---- helpers of destructive actions ------------------------------------------------------------------------ */
 
 static bool has_send_signal(void)
@@ -285,6 +302,8 @@ static const struct {
 			    "one system call for each key" },
 	[DT_FEAT_UPROBE_MULTI] = { "links of many uprobes", has_uprobe_multi, "pid and USDT probes",
 				   "an event for each place" },
+	[DT_FEAT_UPROBE] = { "uprobes", has_uprobe, "pid and USDT probes without such links",
+			     "no pid and USDT probes but by such links" },
 	[DT_FEAT_TEST_RUN] = { "test runs of raw tracepoint programs", has_test_run,
 			       "BEGIN and END", "programs with BEGIN or END are refused" },
 	[DT_FEAT_SEND_SIGNAL] = { "signals from programs", has_send_signal, "raise(), stop()",

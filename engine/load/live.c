@@ -2,6 +2,7 @@
 /* live.c - an object in the kernel: made in order, undone in reverse, and what the consumer may touch of it. */
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -69,8 +70,7 @@ static struct dt_live *live_new(dtrace_hdl_t *h, const struct dt_object *o)
 	return NULL;
 }
 
-/* Each program and each attachment is a descriptor.  The process's limit is put back when they are made: what is
- * open stays open, and nobody who polls with select() gets large numbers later. */
+/* Each program and each attachment is a descriptor: the process's limit is raised while many are made. */
 static bool raise_limit(const struct dt_object *o, struct rlimit *before)
 {
 	struct rlimit high;
@@ -79,6 +79,28 @@ static bool raise_limit(const struct dt_object *o, struct rlimit *before)
 		return false;
 	high = (struct rlimit){ before->rlim_max, before->rlim_max };
 	return before->rlim_cur < before->rlim_max && setrlimit(RLIMIT_NOFILE, &high) == 0;
+}
+
+static void move_up(int *fd, rlim_t above)
+{
+	int high = *fd < 0 || (rlim_t)*fd >= above ? -1 : fcntl(*fd, F_DUPFD_CLOEXEC, (int)above);
+
+	if (high < 0)
+		return;
+	close(*fd);
+	*fd = high;
+}
+
+/* They go to numbers above the limit, which then is what it was: for the process, little has changed. */
+static void restore_limit(struct dt_live *l, const struct rlimit *before)
+{
+	u32 i;
+
+	for (i = 0; i < l->links.n; i++)
+		move_up(&l->links.v[i], before->rlim_cur);
+	for (i = 0; i < l->obj->nprogs; i++)
+		move_up(&l->progs[i], before->rlim_cur);
+	setrlimit(RLIMIT_NOFILE, before);
 }
 
 static int load_and_attach(dtrace_hdl_t *h, struct dt_live *l)
@@ -90,7 +112,7 @@ static int load_and_attach(dtrace_hdl_t *h, struct dt_live *l)
 	rv = dt_maps_create(h, l) < 0 || dt_progs_load(h, l) < 0 || dt_progs_attach(h, l) < 0 ? -1 :
 												0;
 	if (raised)
-		setrlimit(RLIMIT_NOFILE, &before);
+		restore_limit(l, &before);
 	return rv;
 }
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -86,3 +88,27 @@ def test_exec_is_seen(trace):
     os.spawnv(os.P_WAIT, "/bin/true", ["true"])
     t.until(lambda: t.data, "exec")
     assert t.data == ["/bin/true"]
+
+
+MANY = """
+import os, resource, dtrace
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+consumer = dtrace.DTraceConsumer("embedded", on_drop=lambda drop: None)
+consumer.strcompile("sdt:::s*, sdt:::t*, sdt:::x*, sdt:::e* { @ = count(); }")
+consumer.go()
+links = len(os.listdir("/proc/self/fd"))
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (200, hard)
+files = [open("/dev/null") for _ in range(100)]
+print(links, max(file.fileno() for file in files))
+consumer.close()
+"""
+
+
+def test_descriptors_are_left_to_the_process():
+    """Hundreds of attachments are hundreds of descriptors: above the limit, where they are in nobody's way."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", MANY], env=env, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    links, number = map(int, done.stdout.split())
+    assert links > 200 > number
