@@ -50,17 +50,21 @@ static bool enables(const dtrace_hdl_t *h, enum dt_attach_kind kind)
 	return false;
 }
 
-/* Functions: what the kernel has is asked, as kernels without are many, but only when it matters. */
-static u32 typed_ways(dtrace_hdl_t *h)
+static bool enables_functions(const dtrace_hdl_t *h)
+{
+	return enables(h, DT_AT_KPROBE) || enables(h, DT_AT_KRETPROBE);
+}
+
+static u32 typed_ways(const dtrace_hdl_t *h)
 {
 	u32 kinds = dt_feature_assumed(h, DT_FEAT_TP_BTF) ? 1u << DT_AT_TP_BTF : 0;
 
-	if ((enables(h, DT_AT_KPROBE) || enables(h, DT_AT_KRETPROBE)) && dt_feature(h, DT_FEAT_FENTRY))
-		kinds |= 1u << DT_AT_FENTRY | 1u << DT_AT_FEXIT;
-	return kinds;
+	return dt_feature_assumed(h, DT_FEAT_FENTRY) ?
+		       kinds | 1u << DT_AT_FENTRY | 1u << DT_AT_FEXIT :
+		       kinds;
 }
 
-static struct dt_genopts genopts(dtrace_hdl_t *h)
+static struct dt_genopts genopts(const dtrace_hdl_t *h)
 {
 	int ncpus = libbpf_num_possible_cpus();
 
@@ -130,6 +134,8 @@ static bool assumed_too_much(dtrace_hdl_t *h)
 
 	for (i = 0; i < DT_NELEM(assumed); i++)
 		missing |= !h->features[assumed[i]].known && !dt_feature(h, assumed[i]);
+	if (enables_functions(h))
+		missing |= !h->features[DT_FEAT_FENTRY].known && !dt_feature(h, DT_FEAT_FENTRY);
 	return missing;
 }
 

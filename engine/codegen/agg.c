@@ -269,6 +269,8 @@ static void share_hash(struct gen *g, struct dt_aggspec *a, struct agg_use *u)
 	set->inner[set->max_entries++] = (u32)a->map;
 }
 
+#define DENSE_MAX (512u << 10) /* bytes for each CPU: larger tables are hashes of what is there */
+
 static bool needs_hash(const struct gen *g, const struct dt_aggspec *a, const struct agg_use *u)
 {
 	if (u->seen && g->opts->aggpercpu)
@@ -276,7 +278,8 @@ static bool needs_hash(const struct gen *g, const struct dt_aggspec *a, const st
 	if (!u->seen || (!a->nkeys && a->nbuckets <= 4096))
 		return false;
 	return !u->probe_keys_only || u->shared || u->at->at->several || is_dist(a->func) ||
-	       u->at->kind == DT_AT_ERROR;
+	       u->at->kind == DT_AT_ERROR ||
+	       g_table_rows(u->at) * value_words(a->func) * 8 > DENSE_MAX;
 }
 
 static void layout_agg(struct gen *g, u32 index)
