@@ -103,6 +103,31 @@ static bool can_write_user(dtrace_hdl_t *h)
 	return false;
 }
 
+static bool traces_user_code(const dtrace_hdl_t *h)
+{
+	for (u32 i = 0; i < h->clauses.n; i++) {
+		const struct dt_clause *c = h->clauses.v[i];
+
+		if (c->late.n)
+			return true;
+		for (u32 k = 0; k < c->probes.n; k++)
+			if (c->probes.v[k]->at->kind == DT_AT_UPROBE)
+				return true;
+	}
+	return false;
+}
+
+/* Functions that programs on user code call, where there are any. */
+static void find_kernel_functions(dtrace_hdl_t *h, struct dt_genopts *o)
+{
+	struct dt_btf *btf = traces_user_code(h) ? dt_types_btf(&h->types) : NULL;
+
+	if (!btf)
+		return;
+	o->preempt_disable = dt_btf_find(btf, "bpf_preempt_disable", DT_BTF_FUNC);
+	o->preempt_enable = dt_btf_find(btf, "bpf_preempt_enable", DT_BTF_FUNC);
+}
+
 static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o)
 {
 	h->obj = dt_generate(h->clauses.v, h->clauses.n, &h->env, o, &h->err, 0, NULL);
@@ -157,6 +182,7 @@ static int load(dtrace_hdl_t *h)
 	if (o.cpu >= (s64)o.ncpus)
 		return dt_fail(&h->err, EDT_BADOPTVAL, "%s 'cpu': there are %u CPUs",
 			       dt_errstr(EDT_BADOPTVAL), o.ncpus);
+	find_kernel_functions(h, &o);
 	if (generate_and_load(h, &o) == 0)
 		return 0;
 	if (!may_retry(h))
@@ -169,6 +195,7 @@ static int load(dtrace_hdl_t *h)
 	if (h->err.code != EDT_BPF)
 		return -1;
 	o.no_direct = true;
+	o.preempt_disable = o.preempt_enable = 0;
 	return generate_and_load(h, &o);
 }
 

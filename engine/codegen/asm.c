@@ -320,7 +320,9 @@ static void asm_call(struct as *s, const struct ir_insn *i)
 		*dt_vec_push(s->arena, &s->calls) = c;
 		put(s, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0);
 	} else {
-		put(s, BPF_JMP | BPF_CALL, 0, 0, 0, (s32)i->imm);
+		u8 kind = i->op == IR_CALLK ? BPF_PSEUDO_KFUNC_CALL : 0;
+
+		put(s, BPF_JMP | BPF_CALL, 0, kind, 0, (s32)i->imm);
 	}
 	if (i->d && loc_of(s, i->d) != IR_LOC_NONE) {
 		mov(s, def(s, i->d), 0);
@@ -386,6 +388,7 @@ static void asm_insn(struct as *s, const struct ir_insn *i)
 	case IR_JMP:
 	case IR_JCC: asm_jump(s, i); return;
 	case IR_CALL:
+	case IR_CALLK:
 	case IR_CALLSUB: asm_call(s, i); return;
 	case IR_RET:
 		if (i->a)

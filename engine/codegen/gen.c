@@ -396,6 +396,25 @@ static void test_bit(struct gen *g, vreg mask, u32 bit, u32 iffalse)
 	}
 }
 
+/* Memory of this CPU's that a program works in must not meet another thread on its way through the same program. */
+static bool stays_alone(const struct gen *g)
+{
+	return g_preemptible(g) && g->opts->preempt_disable && g->opts->preempt_enable;
+}
+
+static void enter(struct gen *g)
+{
+	if (stays_alone(g))
+		e_calln(g, IR_CALLK, g->opts->preempt_disable, NULL, 0);
+}
+
+static void leave(struct gen *g)
+{
+	if (stays_alone(g))
+		e_calln(g, IR_CALLK, g->opts->preempt_enable, NULL, 0);
+	e_ret(g, 0);
+}
+
 static void run_clauses(struct gen *g)
 {
 	const struct at_set *s = g->set;
@@ -420,7 +439,7 @@ static void run_clauses(struct gen *g)
 			u32 go = ir_label(g->f);
 
 			e_jcci(g, BPF_JEQ, x, 0, go);
-			e_ret(g, 0);
+			leave(g);
 			e_label(g, go);
 		}
 	}
@@ -468,7 +487,7 @@ static void find_state(struct gen *g, u32 *from, u32 *to)
 	*from = g->f->n;
 	g->st = e_call(g, BPF_FUNC_map_lookup_elem, a_map(g_map_state(g)), a_fp(g->cpu_slot));
 	e_jcci(g, BPF_JNE, g->st, 0, ok);
-	e_ret(g, 0);
+	leave(g);
 	e_label(g, ok);
 	*to = g->f->n;
 }
@@ -547,6 +566,7 @@ static void make_main(struct gen *g)
 		dispatch(g);
 	if (g_abi(g)->check)
 		g_abi(g)->check(g);
+	enter(g);
 	g->cpu_slot = ir_slot(g->f, 8);
 	cpu_from = g->f->n;
 	e_st(g, mem_fp(g->cpu_slot), 4, e_call0(g, BPF_FUNC_get_smp_processor_id));
@@ -554,7 +574,7 @@ static void make_main(struct gen *g)
 	find_state(g, &st_from, &st_to);
 	g_ring_once(g);
 	run_clauses(g);
-	e_ret(g, 0);
+	leave(g);
 	if (!reg_used(g->f, g->st, st_to))
 		drop_range(g->f, st_from, st_to);
 	if (!uses_cpu_slot(g->f, g->cpu_slot))

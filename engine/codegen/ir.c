@@ -231,7 +231,9 @@ static void put_mem(struct dumper *d, const struct ir_insn *i)
 static void put_call(struct dumper *d, const struct ir_insn *i)
 {
 	dt_str_printf(d->out, "%s(",
-		      i->op == IR_CALL ? dt_bpf_helper_name((u32)i->imm) : d->p->funcs[i->imm]->name);
+		      i->op == IR_CALL  ? dt_bpf_helper_name((u32)i->imm) :
+		      i->op == IR_CALLK ? "kernel" :
+					  d->p->funcs[i->imm]->name);
 	for (u32 k = 0; k < i->nargs; k++) {
 		if (k)
 			dt_str_puts(d->out, ", ");
@@ -288,6 +290,7 @@ static void dump_insn(struct dumper *d, const struct ir_insn *i)
 		dt_str_printf(out, " L%u", i->label);
 		break;
 	case IR_CALL:
+	case IR_CALLK:
 	case IR_CALLSUB: put_call(d, i); break;
 	case IR_RET:
 		if (i->a)

@@ -48,7 +48,8 @@ typedef u32 vreg; /* 0: none */
 	X(JCC, "jcc")         /* if a cond b (imm when b is 0) to label imm2 */ \
 	X(CALL, "call")       /* d = helper imm(args) */ \
 	X(CALLSUB, "callsub") /* d = function imm(args) */ \
-	X(RET, "ret")         /* return a, or imm */
+	X(CALLK, "callk") /* d = function of the kernel's own, by its number in BTF, imm(args) */ \
+	X(RET, "ret")     /* return a, or imm */
 
 enum ir_op {
 #define X(op, name) IR_##op,

@@ -245,6 +245,7 @@ struct dt_genopts {
 	/* kernel features the generator asks for */
 	bool has_task_btf, has_loop;
 	u32 typed; /* 1 << DT_AT_...: TP_BTF, FENTRY, FEXIT can be had, and are to be preferred */
+	u32 preempt_disable, preempt_enable; /* BTF numbers of these kernel functions; 0: not there */
 	u32 cookies; /* 1 << DT_AT_...: attachments of that kind carry a cookie, so many may share a program */
 };
 

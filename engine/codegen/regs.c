@@ -53,7 +53,7 @@ static void touch(struct scan *s, vreg r, u32 at)
 
 static bool is_call(const struct ir_insn *i)
 {
-	return i->op == IR_CALL || i->op == IR_CALLSUB;
+	return i->op == IR_CALL || i->op == IR_CALLSUB || i->op == IR_CALLK;
 }
 
 static void find_intervals(struct scan *s)

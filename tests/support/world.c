@@ -127,6 +127,8 @@ const struct dt_genopts *world_genopts(struct world *w)
 		.ncpus = 2,
 		.has_task_btf = true,
 		.has_loop = true,
+		.preempt_disable = 1001,
+		.preempt_enable = 1002,
 		.typed = 1u << DT_AT_TP_BTF | 1u << DT_AT_FENTRY | 1u << DT_AT_FEXIT,
 		.cookies = 1u << DT_AT_RAW_TP | 1u << DT_AT_KPROBE | 1u << DT_AT_KRETPROBE
 	};
