@@ -165,7 +165,7 @@ static pid_t process_of(const struct dt_pdesc *d)
 	return (pid_t)strtol(d->prov + i, NULL, 10);
 }
 
-static int check_process(dtrace_hdl_t *h, pid_t pid)
+static int match_process(dtrace_hdl_t *h, pid_t pid)
 {
 	for (u32 i = 0; i < h->clauses.n; i++) {
 		const struct dt_clause *c = h->clauses.v[i];
@@ -174,6 +174,19 @@ static int check_process(dtrace_hdl_t *h, pid_t pid)
 			if (process_of(&c->late.v[k].desc) == pid && match(h, c, &c->late.v[k]) < 0)
 				return -1;
 	}
+	return 0;
+}
+
+/* It may end in the middle of it, which is no failure. */
+static int check_process(dtrace_hdl_t *h, pid_t pid)
+{
+	struct dt_error before = h->err;
+
+	if (match_process(h, pid) == 0)
+		return 0;
+	if (dt_users_files(h->users, pid))
+		return -1;
+	h->err = before;
 	return 0;
 }
 

@@ -180,3 +180,19 @@ def test_statically_linked(new_trace, compile_c):
             evaltime=when,
         )
         assert t.data == [5]
+
+
+def test_the_process_ends(trace, start_target, plugin):
+    """While there is more to be looked for: that is no failure."""
+    target = start_target()
+    t = trace(
+        "pid$1:libuplugin:plugin_inner:entry { @ = count(); } pid$1:a.out:twice:entry { trace(arg0); }",
+        target.pid,
+        zdefs=True,
+    )
+    target.do("value", 3)
+    target.end()
+    for _ in range(5):
+        t.consumer.sleep(0.05)
+        t.poll()
+    assert t.finish().data == [3]
