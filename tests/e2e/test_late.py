@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import PATIENCE
+from commandline import PATIENCE
 
 import dtrace
 
