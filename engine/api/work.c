@@ -189,6 +189,7 @@ static int load(dtrace_hdl_t *h)
 		return -1;
 	if (assumed_too_much(h)) {
 		o = genopts(h);
+		find_kernel_functions(h, &o);
 		if (generate_and_load(h, &o) == 0)
 			return 0;
 	}
