@@ -241,6 +241,63 @@ PyObject *Consumer_enable(PyObject *o, PyObject *args)
 	return none ? PyLong_FromUnsignedLong(info.dpi_matches) : NULL;
 }
 
+static bool write_header(struct consumer *self, int fd, const char *name)
+{
+	int copy = dup(fd);
+	FILE *fp = copy < 0 ? NULL : fdopen(copy, "w");
+	int rc;
+
+	if (!fp) {
+		PyErr_SetFromErrno(PyExc_OSError);
+		if (copy >= 0)
+			close(copy);
+		return false;
+	}
+	rc = py_engine.program_header(self->h, fp, name);
+	if (fclose(fp) != 0 && rc == 0)
+		return PyErr_SetFromErrno(PyExc_OSError);
+	return rc == 0 || py_raise(self);
+}
+
+PyObject *Consumer_header(PyObject *o, PyObject *args)
+{
+	struct consumer *self = (struct consumer *)o;
+	const char *name;
+	int fd;
+
+	if (!PyArg_ParseTuple(args, "is:header", &fd, &name) ||
+	    !py_command_enter(self, "header", py_engine.program_header))
+		return NULL;
+	return py_finish(self, write_header(self, fd, name));
+}
+
+PyObject *Consumer_link(PyObject *o, PyObject *args)
+{
+	struct consumer *self = (struct consumer *)o;
+	_cleanup_pyref_ PyObject *file = NULL;
+	dtrace_prog_t *prog;
+	PyObject *objects;
+	char **objv;
+	Py_ssize_t i;
+	int objc;
+	bool ok = false;
+
+	if (!PyArg_ParseTuple(args, "nO&O:link", &i, PyUnicode_FSConverter, &file, &objects))
+		return NULL;
+	objv = strings(objects, &objc);
+	if (PyErr_Occurred() || !py_command_enter(self, "link", py_engine.program_link)) {
+		strings_free(objv);
+		return NULL;
+	}
+	prog = program_at(self, i);
+	if (prog)
+		ok = py_engine.program_link(self->h, prog, 0, PyBytes_AsString(file), objc, objv) ==
+			     0 ||
+		     py_raise(self);
+	strings_free(objv);
+	return py_finish(self, ok);
+}
+
 PyObject *Consumer_getopt(PyObject *o, PyObject *args)
 {
 	struct consumer *self = (struct consumer *)o;

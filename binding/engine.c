@@ -20,6 +20,7 @@
 #pragma weak dtrace_wakeup
 #pragma weak dtrace_forked
 #pragma weak dtrace_verifier_log
+#pragma weak dtrace_disassemble
 #pragma weak dtrace_aggregate_describe
 #pragma weak dtrace_enabling
 #pragma weak dtrace_proc_status
@@ -96,6 +97,7 @@ const struct py_engine py_engine = {
 	.wakeup = OPTIONAL(dtrace_wakeup),
 	.forked = OPTIONAL(dtrace_forked),
 	.verifier_log = OPTIONAL(dtrace_verifier_log),
+	.disassemble = OPTIONAL(dtrace_disassemble),
 	.aggregate_describe = OPTIONAL(dtrace_aggregate_describe),
 	.enabling = OPTIONAL(dtrace_enabling),
 	.proc_status = OPTIONAL(dtrace_proc_status),

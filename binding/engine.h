@@ -46,6 +46,9 @@ struct py_engine {
 	/* what a command line needs; the fake of the tests lacks it */
 	dtrace_prog_t *(*fcompile)(dtrace_hdl_t *, FILE *, unsigned int, int, char *const[]);
 	void (*program_info)(dtrace_hdl_t *, dtrace_prog_t *, dtrace_proginfo_t *);
+	int (*program_header)(dtrace_hdl_t *, FILE *, const char *);
+	int (*program_link)(dtrace_hdl_t *, dtrace_prog_t *, unsigned int, const char *, int,
+			    char *const[]);
 	int (*stmt_iter)(dtrace_hdl_t *, dtrace_prog_t *, dtrace_stmt_f *, void *);
 	int (*probe_iter)(dtrace_hdl_t *, const dtrace_probedesc_t *, dtrace_probe_f *, void *);
 	int (*probe_info)(dtrace_hdl_t *, const dtrace_probedesc_t *, dtrace_probeinfo_t *);
@@ -68,6 +71,7 @@ struct py_engine {
 	void (*forked)(dtrace_hdl_t *);
 	const char *(*verifier_log)(dtrace_hdl_t *);
 	FILE *(*output)(dtrace_hdl_t *, FILE *); /* where freopen() sent it */
+	int (*disassemble)(dtrace_hdl_t *, FILE *);
 	int (*aggregate_describe)(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
 	int (*enabling)(dtrace_hdl_t *, dtrace_epid_t, dtrace_enabling_t *);
 	int (*proc_status)(dtrace_hdl_t *, struct ps_prochandle *);

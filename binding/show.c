@@ -295,6 +295,30 @@ PyObject *Consumer_show_aggregations(PyObject *o, PyObject *unused)
 	return py_finish(self, ok);
 }
 
+PyObject *Consumer_show_code(PyObject *o, PyObject *args)
+{
+	struct consumer *self = (struct consumer *)o;
+	int fd, copy;
+	FILE *fp;
+	bool ok;
+
+	if (!PyArg_ParseTuple(args, "i:show_code", &fd) ||
+	    !py_command_enter(self, "show_code", py_engine.disassemble))
+		return NULL;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	fp = copy < 0 ? NULL : fdopen(copy, "w");
+	if (!fp) {
+		PyErr_SetFromErrno(PyExc_OSError);
+		if (copy >= 0)
+			close(copy);
+		return py_finish(self, false);
+	}
+	ok = py_engine.disassemble(self->h, fp) == 0 || py_raise(self);
+	if (fclose(fp) != 0 && ok)
+		ok = PyErr_SetFromErrno(PyExc_OSError);
+	return py_finish(self, ok);
+}
+
 /* ---- lists of probes -------------------------------------------------------------------------------------------- */
 
 struct listing {

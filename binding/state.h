@@ -361,6 +361,8 @@ void *py_raise_text(struct py_state *st, const char *format, ...);
 
 PyObject *Consumer_compile(PyObject *o, PyObject *args, PyObject *kwargs);
 PyObject *Consumer_info(PyObject *o, PyObject *args);
+PyObject *Consumer_header(PyObject *o, PyObject *args);
+PyObject *Consumer_link(PyObject *o, PyObject *args);
 PyObject *Consumer_statements(PyObject *o, PyObject *args);
 PyObject *Consumer_enable(PyObject *o, PyObject *args);
 PyObject *Consumer_probes(PyObject *o, PyObject *args);
@@ -373,6 +375,7 @@ PyObject *Consumer_ended(PyObject *o, PyObject *args);
 PyObject *Consumer_open_output(PyObject *o, PyObject *args);
 PyObject *Consumer_put(PyObject *o, PyObject *args);
 PyObject *Consumer_list_probes(PyObject *o, PyObject *args);
+PyObject *Consumer_show_code(PyObject *o, PyObject *args);
 PyObject *Consumer_show(PyObject *o, PyObject *unused);
 PyObject *Consumer_show_aggregations(PyObject *o, PyObject *unused);
 PyObject *Consumer_show_json(PyObject *o, PyObject *unused);

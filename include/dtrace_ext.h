@@ -46,6 +46,9 @@ void dtrace_forked(dtrace_hdl_t *);
 /* Where text that is meant for a stream goes now: there, or to the file that freopen() in the D program opened. */
 FILE *dtrace_output(dtrace_hdl_t *, FILE *);
 
+/* Write the code that dtrace_go() would load for what is enabled, before or after it. */
+int dtrace_disassemble(dtrace_hdl_t *, FILE *);
+
 /* The verifier's log when dtrace_go() failed with EDT_BPF, else NULL. */
 const char *dtrace_verifier_log(dtrace_hdl_t *);
 

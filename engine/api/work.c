@@ -142,6 +142,23 @@ static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o)
 	return -1;
 }
 
+int dtrace_disassemble(dtrace_hdl_t *h, FILE *fp)
+{
+	struct dt_str text = { 0 };
+	struct dt_object *obj;
+	struct dt_genopts o;
+
+	h->err = (struct dt_error){ 0 };
+	h->env.refresh(h, &h->env);
+	o = genopts(h);
+	obj = dt_generate(h->clauses.v, h->clauses.n, &h->env, &o, &h->err, 'a', &text);
+	if (obj && fputs(dt_str_cstr(&text), fp) == EOF)
+		dt_fail(&h->err, errno, "writing the code: %s", dt_errstr(errno));
+	dt_object_free(obj);
+	dt_str_fini(&text);
+	return h->err.code ? -1 : 0;
+}
+
 /* Plainer code is no smaller. */
 static bool is_too_large(const char *log)
 {

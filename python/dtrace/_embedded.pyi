@@ -109,6 +109,12 @@ class Consumer:
     def enable(self, program: int, /) -> int:
         """Enable a program: dtrace_program_exec().  How many probes it matches."""
 
+    def header(self, fd: int, name: str, /) -> None:
+        """Write the C header for the providers that programs declare: dtrace_program_header()."""
+
+    def link(self, program: int, file: str, objects: Sequence[str], /) -> None:
+        """Make the object file that programs with static probes are linked with: dtrace_program_link()."""
+
     def statements(self, program: int, /) -> list[_ProbeDescription]:
         """The probe descriptions of a program's statements: dtrace_stmt_iter()."""
 
@@ -138,6 +144,9 @@ class Consumer:
 
     def list_probes(self, pattern: _ProbeDescription, verbose: bool, /) -> int:
         """Print the probes that a description matches as a table: how many."""
+
+    def show_code(self, fd: int, /) -> None:
+        """Write the code that go() would load: dtrace_disassemble()."""
 
     def show(self) -> bool:
         """Print what was recorded, as dtrace(1) does: a pass of dtrace_work().  True at the end."""

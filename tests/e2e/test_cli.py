@@ -422,3 +422,11 @@ def test_elsewhere_traced_text_is_as_it_was() -> None:
         [*PYDTRACE, "-x", "printable", "-q", "-n", HOSTILE], capture_output=True, check=True
     )
     assert done.stdout.count(b"\x1b") == 1
+
+
+def test_the_code_for_the_kernel_is_shown() -> None:
+    done = pydtrace("-S", "-n", "BEGIN{exit(0)}")
+    assert re.search(r"^== dt_begin\n", done.err, re.M)
+    assert "exit" in done.err
+    done = pydtrace("-e", "-S", "-n", "BEGIN{exit(0)}")
+    assert done.err.startswith("== dt_begin\n") and (done.out, done.status) == ("", 0)

@@ -10,7 +10,7 @@ OK, ERROR, USAGE = 0, 1, 2
 
 # What libdtrace's header says.
 PROVIDER, MODULE, FUNCTION, NAME = range(4)
-ZDEFS, CPP, DIFV = 0x4, 0x10, 0x1
+ZDEFS, CPP = 0x4, 0x10
 
 TRACE, LIST, VERSION, FEATURES, HELP, HEADER, OBJECT = range(7)
 
@@ -102,6 +102,7 @@ class Options:
         self.cflags = 0
         self.output: str | None = None
         self.compile_only = False
+        self.show_code = False
         self.verbose = False
         self.format = "text"
         self.flamegraph: str | None = None
@@ -115,7 +116,7 @@ class Options:
             self.clauses.append(Clause(CLAUSES[c], arg))
         elif c in MODES:
             self.mode = MODES[c]
-            if self.mode == LIST:
+            if self.mode != VERSION:
                 self.cflags |= ZDEFS
         elif c in SETTINGS:
             self.settings.append((f"-{c}", SETTINGS[c], arg or None))
@@ -127,7 +128,7 @@ class Options:
         elif c == "C":
             self.cflags |= CPP
         elif c == "S":
-            self.cflags |= DIFV
+            self.show_code = True
         elif c == "Z":
             self.cflags |= ZDEFS
         elif c == "e":

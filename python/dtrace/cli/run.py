@@ -11,7 +11,7 @@ from time import monotonic
 
 from .. import _engine
 from . import options
-from .options import ERROR, LIST, OK, VERSION, complain
+from .options import ERROR, FEATURES, HEADER, LIST, OBJECT, OK, VERSION, complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ class Tool:
                 raise Fatal(f"invalid pid: {text}") from None
             self.c.grab(pid, self.on_process)
 
-    def compile(self, clause: Clause) -> Program:
-        args = [sys.argv[0], *self.o.args]
+    def compile(self, clause: Clause, arguments: bool = True) -> Program:
+        args = [sys.argv[0], *(self.o.args if arguments else ())]
         if clause.spec >= 0:
             try:
                 number = self.c.compile(clause.text, clause.spec, self.o.cflags, args)
@@ -192,11 +192,12 @@ class Tool:
         total = 0
         for p in self.programs:
             matches, description, statement = self.c.info(p.number)
-            if not self.o.compile_only:
+            if not self.o.compile_only or self.o.show_code:
                 try:
                     matches = self.c.enable(p.number)
                 except Exception as e:
                     raise Fatal(f"failed to enable '{p.name}': {reason(e)}") from None
+            if not self.o.compile_only:
                 plural = "" if matches == 1 else "s"
                 self.notice(f"{p.kind} '{p.name}' matched {matches} probe{plural}")
             if self.o.verbose:
@@ -324,21 +325,31 @@ class Tool:
                 tick = max(tick + out.interval, monotonic())
 
     def run(self) -> int:
-        self.open_output()
+        if self.o.mode not in (HEADER, OBJECT):
+            self.open_output()
         if self.o.mode == VERSION:
             self.c.put(f"dtrace: {self.c.version()}\n")
             return OK
         self.protect_terminal()
+        if self.o.mode == FEATURES:
+            raise Fatal("the engine does not tell the features of the kernel")
         self.set_options()
         self.take_processes()
         if self.o.mode == LIST:
             self.list_probes()
+            return self.status
+        if self.o.mode in (HEADER, OBJECT):
+            from . import static
+
+            static.make(self)
             return self.status
         with self.busy("compiling"):
             self.programs = [self.compile(clause) for clause in self.o.clauses]
         self.quiet = self.c.getopt("quiet") is not None
         if self.enable() == 0 and not self.o.compile_only:
             raise Fatal(f"no probes {'matched' if self.programs else 'specified'}")
+        if self.o.show_code:
+            self.c.show_code(2)
         if not self.o.compile_only:
             self.trace()
         return self.status
