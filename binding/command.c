@@ -450,6 +450,35 @@ PyObject *Consumer_statements(PyObject *o, PyObject *args)
 	return list;
 }
 
+/* ---- features of the kernel ------------------------------------------------------------------------------------- */
+
+static int add_feature(dtrace_hdl_t *h, const dtrace_feature_t *f, void *arg)
+{
+	PyObject *list = arg;
+	_cleanup_pyref_ PyObject *row =
+		Py_BuildValue("sOzzz", f->dtf_name, f->dtf_available ? Py_True : Py_False,
+			      f->dtf_use, f->dtf_instead, f->dtf_refusal);
+
+	(void)h;
+	return row ? PyList_Append(list, row) : -1;
+}
+
+PyObject *Consumer_features(PyObject *o, PyObject *unused)
+{
+	struct consumer *self = (struct consumer *)o;
+	_cleanup_pyref_ PyObject *none = NULL;
+	PyObject *list;
+
+	if (!py_command_enter(self, "features", py_engine.feature_iter))
+		return NULL;
+	list = PyList_New(0);
+	none = py_finish(self, list && (py_engine.feature_iter(self->h, add_feature, list) == 0 ||
+					py_raise(self)));
+	if (!none)
+		Py_CLEAR(list);
+	return list;
+}
+
 /* ---- processes -------------------------------------------------------------------------------------------------- */
 
 static pid_t pid_of(struct consumer *self, struct ps_prochandle *p)

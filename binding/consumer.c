@@ -826,6 +826,7 @@ static PyMethodDef methods[] = {
 	METHOD(probes, METH_VARARGS),
 	METHOD(probe_info, METH_VARARGS),
 	METHOD(getopt, METH_VARARGS),
+	METHOD(features, METH_NOARGS),
 	METHOD(create, METH_VARARGS),
 	METHOD(grab, METH_VARARGS),
 	METHOD(resume, METH_NOARGS),

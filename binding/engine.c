@@ -21,6 +21,7 @@
 #pragma weak dtrace_forked
 #pragma weak dtrace_verifier_log
 #pragma weak dtrace_disassemble
+#pragma weak dtrace_feature_iter
 #pragma weak dtrace_aggregate_describe
 #pragma weak dtrace_enabling
 #pragma weak dtrace_proc_status
@@ -78,6 +79,8 @@ const struct py_engine py_engine = {
 	.uaddr2str = dtrace_uaddr2str,
 	.fcompile = dtrace_program_fcompile,
 	.program_info = dtrace_program_info,
+	.program_header = dtrace_program_header,
+	.program_link = dtrace_program_link,
 	.stmt_iter = dtrace_stmt_iter,
 	.probe_iter = dtrace_probe_iter,
 	.probe_info = dtrace_probe_info,
@@ -98,6 +101,7 @@ const struct py_engine py_engine = {
 	.forked = OPTIONAL(dtrace_forked),
 	.verifier_log = OPTIONAL(dtrace_verifier_log),
 	.disassemble = OPTIONAL(dtrace_disassemble),
+	.feature_iter = OPTIONAL(dtrace_feature_iter),
 	.aggregate_describe = OPTIONAL(dtrace_aggregate_describe),
 	.enabling = OPTIONAL(dtrace_enabling),
 	.proc_status = OPTIONAL(dtrace_proc_status),

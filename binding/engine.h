@@ -72,6 +72,8 @@ struct py_engine {
 	const char *(*verifier_log)(dtrace_hdl_t *);
 	FILE *(*output)(dtrace_hdl_t *, FILE *); /* where freopen() sent it */
 	int (*disassemble)(dtrace_hdl_t *, FILE *);
+	int (*feature_iter)(dtrace_hdl_t *,
+			    int (*)(dtrace_hdl_t *, const dtrace_feature_t *, void *), void *);
 	int (*aggregate_describe)(dtrace_hdl_t *, dtrace_aggregate_f *, void *);
 	int (*enabling)(dtrace_hdl_t *, dtrace_epid_t, dtrace_enabling_t *);
 	int (*proc_status)(dtrace_hdl_t *, struct ps_prochandle *);

@@ -368,6 +368,7 @@ PyObject *Consumer_enable(PyObject *o, PyObject *args);
 PyObject *Consumer_probes(PyObject *o, PyObject *args);
 PyObject *Consumer_probe_info(PyObject *o, PyObject *args);
 PyObject *Consumer_getopt(PyObject *o, PyObject *args);
+PyObject *Consumer_features(PyObject *o, PyObject *unused);
 PyObject *Consumer_create(PyObject *o, PyObject *args);
 PyObject *Consumer_grab(PyObject *o, PyObject *args);
 PyObject *Consumer_resume(PyObject *o, PyObject *unused);

@@ -127,6 +127,9 @@ class Consumer:
     def getopt(self, option: str, /) -> int | None:
         """The value of an option, None where it is not set: dtrace_getopt()."""
 
+    def features(self) -> list[tuple[str, bool, str | None, str | None, str | None]]:
+        """What the kernel can do: name, whether it can, use, what is done instead, what it said."""
+
     def create(self, command: Sequence[str], callback: Callable[[int, str], object], /) -> int:
         """Start a process, stopped: its id.  callback(pid, message) hears of its end."""
 

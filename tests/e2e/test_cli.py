@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import PATIENCE, PYDTRACE, Running, environment, pydtrace
+from commandline import PATIENCE, PYDTRACE, Done, Running, environment, pydtrace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -422,6 +422,44 @@ def test_elsewhere_traced_text_is_as_it_was() -> None:
         [*PYDTRACE, "-x", "printable", "-q", "-n", HOSTILE], capture_output=True, check=True
     )
     assert done.stdout.count(b"\x1b") == 1
+
+
+# ---- static probes --------------------------------------------------------------------------------------
+
+PROVIDER = "provider myapp { probe start(int); probe done(char *, int); };\n"
+
+
+def run_in(folder: Path, *args: str) -> Done:
+    done = subprocess.run(
+        [*PYDTRACE, *args], cwd=folder, capture_output=True, text=True, env=environment()
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_header_and_an_object_for_static_probes(tmp_path: Path) -> None:
+    (tmp_path / "myapp.d").write_text(PROVIDER)
+    header = run_in(tmp_path, "-h", "-s", "myapp.d")
+    assert (header.status, header.out, header.err) == (0, "", "")
+    text = (tmp_path / "myapp.h").read_text()
+    assert "MYAPP_START" in text and "MYAPP_DONE_ENABLED" in text
+    done = run_in(tmp_path, "-G", "-s", "myapp.d")
+    assert (done.status, done.out, done.err) == (0, "", "")
+    assert (tmp_path / "myapp.o").read_bytes()[:18].startswith(b"\x7fELF\x02\x01")
+    done = run_in(tmp_path, "-G", "-s", "myapp.d", "-o", "probes.o", "nosuch.o")
+    assert done.status == 1
+    assert done.err.startswith("dtrace: failed to link script myapp.d: ") and "nosuch.o" in done.err
+
+
+def test_static_probes_want_scripts(tmp_path: Path) -> None:
+    for flag in ("-h", "-G"):
+        done = run_in(tmp_path, flag)
+        assert (done.status, done.err) == (
+            1,
+            f"dtrace: {flag} requires one or more scripts or enabling options\n",
+        )
+    (tmp_path / "myapp").write_text(PROVIDER)
+    done = run_in(tmp_path, "-h", "-s", "myapp")
+    assert done.status == 1 and "requires an output file" in done.err
 
 
 def test_the_code_for_the_kernel_is_shown() -> None:

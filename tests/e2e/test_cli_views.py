@@ -159,6 +159,16 @@ def test_probes_in_json() -> None:
     }
 
 
+def test_features_of_the_kernel() -> None:
+    done = pydtrace("--features")
+    assert re.search(r"^raw tracepoints +yes  \w", done.out, re.M)
+    found = lines("--features")
+    assert len(found) == len(done.out.splitlines())
+    for row in found:
+        assert row.keys() == {"type", "name", "available", "use", "instead", "refusal"}
+        assert row["type"] == "feature" and isinstance(row["available"], bool) and row["use"]
+
+
 # ---- stacks -----------------------------------------------------------------------------------------
 
 NESTED = "syscall::getppid:entry/pid == $target/{@[execname, ustack(3)] = count()}"

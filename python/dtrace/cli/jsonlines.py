@@ -117,3 +117,20 @@ def list_probes(c: Consumer, pattern: _ProbeDescription) -> None:
                 arguments=types,
             )
         )
+
+
+def show_features(
+    c: Consumer, rows: list[tuple[str, bool, str | None, str | None, str | None]]
+) -> None:
+    """For --features."""
+    for name, available, use, instead, refusal in rows:
+        c.put(
+            line(
+                "feature",
+                name=name,
+                available=available,
+                use=use,
+                instead=instead or None,
+                refusal=refusal or None,
+            )
+        )

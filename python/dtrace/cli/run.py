@@ -233,6 +233,22 @@ class Tool:
         else:
             self.c.list_probes(pattern, self.o.verbose)
 
+    def show_features(self) -> None:
+        rows = self.c.features()
+        if self.o.format == "json":
+            from . import jsonlines
+
+            jsonlines.show_features(self.c, rows)
+            return
+        width = max(len(row[0]) for row in rows)
+        for name, available, use, instead, refusal in rows:
+            line = f"{name:{width}}  {'yes' if available else 'no':3}  {use or ''}"
+            if not available and instead:
+                line += f"; instead: {instead}"
+            if not available and refusal:
+                line += f" ({refusal})"
+            self.c.put(line.rstrip() + "\n")
+
     def go(self) -> None:
         sizes = {
             "bufsize": "buffer size",
@@ -332,7 +348,8 @@ class Tool:
             return OK
         self.protect_terminal()
         if self.o.mode == FEATURES:
-            raise Fatal("the engine does not tell the features of the kernel")
+            self.show_features()
+            return OK
         self.set_options()
         self.take_processes()
         if self.o.mode == LIST:
