@@ -545,6 +545,12 @@ int dtrace_fprintf(dtrace_hdl_t *, FILE *, void *format, const dtrace_probedata_
 int dtrace_fprinta(dtrace_hdl_t *, FILE *, void *format, const dtrace_probedata_t *data,
 		   const dtrace_recdesc_t *rec, unsigned int nrecs, const void *buf, size_t len);
 
+/* What the format and the records give is run as a command, or becomes the output as freopen() does.  data is needed. */
+int dtrace_system(dtrace_hdl_t *, FILE *, void *format, const dtrace_probedata_t *data,
+		  const dtrace_recdesc_t *rec, unsigned int nrecs, const void *buf, size_t len);
+int dtrace_freopen(dtrace_hdl_t *, FILE *, void *format, const dtrace_probedata_t *data,
+		   const dtrace_recdesc_t *rec, unsigned int nrecs, const void *buf, size_t len);
+
 /* ---- processes ------------------------------------------------------------------------------------ */
 
 /*

@@ -3,6 +3,8 @@
  * formats.c - format objects for consumers: made from text, they print the records of a firing in place of the
  * D program's own.  dtrd_format of a record is such an object too.
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/handle.h"
@@ -83,4 +85,39 @@ int dtrace_fprinta(dtrace_hdl_t *h, FILE *fp, void *format, const dtrace_probeda
 	act = *own;
 	act.fmt = format;
 	return dt_printa(h, fp, &act) < 0 || flush(h, fp, data, rec) < 0 ? -1 : 1;
+}
+
+/* As a record of that action whose format is ours. */
+static int act(dtrace_hdl_t *h, FILE *fp, dtrace_actkind_t action, void *format,
+	       const dtrace_probedata_t *data, const dtrace_recdesc_t *rec, unsigned int nrecs,
+	       const void *buf, size_t len)
+{
+	_cleanup_free_ dtrace_recdesc_t *own = NULL;
+	dtrace_probedata_t pd;
+
+	if (!format || !data || !nrecs)
+		return dt_set_errno(h, EINVAL);
+	if (check(h, rec, nrecs, len) < 0)
+		return -1;
+	own = malloc(nrecs * sizeof(*own));
+	if (!own)
+		return dt_set_errno(h, EDT_NOMEM);
+	memcpy(own, rec, nrecs * sizeof(*own));
+	own->dtrd_action = action;
+	own->dtrd_format = format;
+	pd = *data;
+	pd.dtpda_data = (char *)(uintptr_t)buf;
+	return dt_print_record(h, fp, &pd, own, (int)nrecs);
+}
+
+int dtrace_system(dtrace_hdl_t *h, FILE *fp, void *format, const dtrace_probedata_t *data,
+		  const dtrace_recdesc_t *rec, unsigned int nrecs, const void *buf, size_t len)
+{
+	return act(h, fp, DTRACEACT_SYSTEM, format, data, rec, nrecs, buf, len);
+}
+
+int dtrace_freopen(dtrace_hdl_t *h, FILE *fp, void *format, const dtrace_probedata_t *data,
+		   const dtrace_recdesc_t *rec, unsigned int nrecs, const void *buf, size_t len)
+{
+	return act(h, fp, DTRACEACT_FREOPEN, format, data, rec, nrecs, buf, len);
 }

@@ -563,6 +563,48 @@ static int on_own_rec(const dtrace_probedata_t *d, const dtrace_recdesc_t *rec, 
 	return DTRACE_CONSUME_NEXT;
 }
 
+/* freopen() in the place of a printf(), then a command. */
+static int on_act_rec(const dtrace_probedata_t *d, const dtrace_recdesc_t *rec, void *arg)
+{
+	const struct own *own = arg;
+
+	if (!rec || rec->dtrd_action != DTRACEACT_PRINTF)
+		return DTRACE_CONSUME_NEXT;
+	CHECK_INT(dtrace_freopen(d->dtpda_handle, own->f, own->printa_format, d, rec, 1,
+				 d->dtpda_data, d->dtpda_edesc->dtepd_size),
+		  1);
+	fprintf(own->f, "first ");
+	CHECK_INT(dtrace_system(d->dtpda_handle, own->f, own->printf_format, d, rec, 1,
+				d->dtpda_data, d->dtpda_edesc->dtepd_size),
+		  1);
+	CHECK(dtrace_system(d->dtpda_handle, own->f, NULL, d, rec, 1, d->dtpda_data, 8) < 0);
+	CHECK(dtrace_system(d->dtpda_handle, own->f, own->printf_format, d, rec, 1, d->dtpda_data,
+			    0) < 0);
+	CHECK_INT(dtrace_errno(d->dtpda_handle), EDT_DOFFSET);
+	return DTRACE_CONSUME_NEXT;
+}
+
+static void test_own_commands(void)
+{
+	dtrace_hdl_t *h = open_or_die(0);
+	char path[] = "/tmp/dtrace-api-XXXXXX", format[128], text[64] = "";
+	int fd = mkstemp(path);
+	struct own own = { fdopen(dup(fd), "w"), NULL, NULL };
+
+	snprintf(format, sizeof(format), "echo second %%d >>%s", path);
+	own.printf_format = dtrace_printf_create(h, format);
+	own.printa_format = dtrace_printf_create(h, path);
+	dtrace_setopt(h, "quiet", NULL);
+	if (start(h, "BEGIN { printf(\"%d\", 7); exit(0); }") == 0)
+		CHECK_INT(dtrace_work(h, own.f, NULL, on_act_rec, &own), DTRACE_WORKSTATUS_DONE);
+	dtrace_close(h);
+	fclose(own.f);
+	CHECK(pread(fd, text, sizeof(text) - 1, 0) > 0);
+	CHECK_STR(text, "first second 7\n");
+	close(fd);
+	unlink(path);
+}
+
 static void test_own_formats(void)
 {
 	dtrace_hdl_t *h = open_or_die(0);
@@ -896,6 +938,7 @@ int main(void)
 	test_half_full();
 	test_aggregate();
 	test_own_formats();
+	test_own_commands();
 	test_target();
 	test_environment();
 	test_freopen();
