@@ -64,12 +64,14 @@ static struct dt_type *type_in_place(struct dt_compile *c, const struct dt_node 
 
 /* ---- kernel symbols ------------------------------------------------------------------------ */
 
-static const struct dt_type *symbol_type(struct dt_compile *c, const char *name)
+static const struct dt_type *symbol_type(struct dt_compile *c, const char *mod, const char *name)
 {
-	struct dt_btf *b = dt_types_btf(c->ts);
-	u32 id = b ? dt_btf_find(b, name, DT_BTF_VAR) : 0;
+	struct dt_btf *b = *mod ? dt_types_module(c->ts, mod) : NULL;
+	u32 id;
 
-	return id ? dt_types_from_btf(c->ts, id) : NULL;
+	b = b ? b : dt_types_btf(c->ts);
+	id = b ? dt_btf_find(b, name, DT_BTF_VAR) : 0;
+	return id ? dt_types_from(c->ts, b, id) : NULL;
 }
 
 /* mod`sym; want_type false: only its address is of interest. */
@@ -85,7 +87,7 @@ static struct dt_node *check_symbol(struct dt_compile *c, struct dt_node *n, boo
 	if (!c->env->ksym || c->env->ksym(c->env->arg, mod, name, &n->val))
 		return scoped_err(c, n, D_IDENT_UNDEF, "failed to resolve %s: unknown symbol",
 				  n->str);
-	t = (struct dt_type *)symbol_type(c, name);
+	t = (struct dt_type *)symbol_type(c, mod, name);
 	if (!t && want_type)
 		return scoped_err(
 			c, n, D_SYM_NOTYPES,

@@ -19,11 +19,23 @@ static const char *unscoped(const char *name)
 	return tick ? tick + 1 : name;
 }
 
+/* The module that a name is looked up in: NULL for names without one, and for the kernel itself. */
+static const char *module_of(struct dt_compile *c, const char *name)
+{
+	size_t n = (size_t)(unscoped(name) - name);
+
+	return n > 1 ? dt_arena_strndup(c->a, name, n - 1) : NULL;
+}
+
 struct dt_type *dt_find_type(struct dt_compile *c, const char *name)
 {
+	const char *mod = module_of(c, name);
 	struct dt_type *t;
 
 	name = unscoped(name);
+	t = mod ? dt_types_lookup_in(c->ts, mod, name) : NULL;
+	if (t)
+		return t;
 	t = dt_htab_get(&c->names.typedefs, name);
 	if (t)
 		return t;
@@ -240,20 +252,21 @@ static bool spec_attr(struct dt_compile *c, struct spec_words *w)
 	return true;
 }
 
-static struct dt_type *parse_sou(struct dt_compile *c, enum dt_kw word);
-static struct dt_type *parse_enum(struct dt_compile *c);
+static struct dt_type *parse_sou(struct dt_compile *c, enum dt_kw word, const char *mod);
+static struct dt_type *parse_enum(struct dt_compile *c, const char *mod);
 
 static bool spec_tagged(struct dt_compile *c, struct dt_specs *s, struct spec_words *w)
 {
 	enum dt_tok tok = dt_peek(c, 0)->tok;
 	struct dt_loc loc = dt_peek(c, 0)->loc;
 	struct dt_type *t;
+	const char *mod;
 
 	if (tok != TOK_KW(STRUCT) && tok != TOK_KW(UNION) && tok != TOK_KW(ENUM))
 		return false;
-	dt_next(c);
-	t = tok == TOK_KW(ENUM) ? parse_enum(c) :
-				  parse_sou(c, tok == TOK_KW(STRUCT) ? KW_STRUCT : KW_UNION);
+	mod = module_of(c, dt_next(c).str); /* mod`struct x */
+	t = tok == TOK_KW(ENUM) ? parse_enum(c, mod) :
+				  parse_sou(c, tok == TOK_KW(STRUCT) ? KW_STRUCT : KW_UNION, mod);
 	if (!t)
 		t = dt_basic(c, DT_T_POISON);
 	if (w->has_base || w->named)
@@ -357,11 +370,14 @@ bool dt_parse_specs(struct dt_compile *c, struct dt_specs *s)
 /* ---- struct, union, enum ------------------------------------------------------------------- */
 
 /* A tag mentioned: known, or known from now on by name only. */
-static struct dt_type *mention_tag(struct dt_compile *c, enum dt_kw word, const char *name)
+static struct dt_type *mention_tag(struct dt_compile *c, enum dt_kw word, const char *name,
+				   const char *mod)
 {
 	const char *tagged = tagged_name(c, word, name);
-	struct dt_type *t = dt_find_tag(c, tagged);
+	struct dt_type *t = mod ? dt_types_lookup_in(c->ts, mod, tagged) : NULL;
 
+	t = t ? t : dt_find_tag(c, tagged);
+	t = t ? t : dt_types_lookup_in(c->ts, NULL, tagged);
 	if (!t) {
 		t = fwd_new(c, word, name);
 		dt_put(c, &c->names.tags, tagged, t);
@@ -517,7 +533,7 @@ static struct dt_type *parse_sou_body(struct dt_compile *c, enum dt_kw word, con
 }
 
 /* After struct or union. */
-static struct dt_type *parse_sou(struct dt_compile *c, enum dt_kw word)
+static struct dt_type *parse_sou(struct dt_compile *c, enum dt_kw word, const char *mod)
 {
 	const char *name = NULL;
 	struct dt_loc loc = dt_peek(c, 0)->loc;
@@ -530,7 +546,7 @@ static struct dt_type *parse_sou(struct dt_compile *c, enum dt_kw word)
 		return dt_unexpected(c, "a tag or {");
 	/* "struct x;" is a type of its own even when the kernel has an x: but that is what
 	 * people mean */
-	return mention_tag(c, word, name);
+	return mention_tag(c, word, name, mod);
 }
 
 static void add_enumerator(struct dt_compile *c, struct dt_type *t, const char *name,
@@ -601,7 +617,7 @@ static struct dt_type *parse_enum_body(struct dt_compile *c, const char *name, s
 	return t;
 }
 
-static struct dt_type *parse_enum(struct dt_compile *c)
+static struct dt_type *parse_enum(struct dt_compile *c, const char *mod)
 {
 	const char *name = NULL;
 	struct dt_loc loc = dt_peek(c, 0)->loc;
@@ -610,7 +626,7 @@ static struct dt_type *parse_enum(struct dt_compile *c)
 		name = unscoped(dt_next(c).str);
 	if (dt_peek(c, 0)->tok == T_LBRACE)
 		return parse_enum_body(c, name, loc);
-	return name ? mention_tag(c, KW_ENUM, name) : dt_unexpected(c, "a tag or {");
+	return name ? mention_tag(c, KW_ENUM, name, mod) : dt_unexpected(c, "a tag or {");
 }
 
 /* ---- declarators --------------------------------------------------------------------------- */

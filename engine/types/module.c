@@ -118,3 +118,49 @@ int dt_types_each_module(struct dt_types *ts,
 	}
 	return rv;
 }
+
+/* ---- types by name ------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *word;
+	int kind;
+} words[] = {
+	{ "struct ", DT_BTF_STRUCT },
+	{ "union ", DT_BTF_UNION },
+	{ "enum ", DT_BTF_ENUM },
+	{ "", DT_BTF_TYPEDEF },
+};
+
+struct question {
+	struct dt_types *ts;
+	const char *name;
+	struct dt_type *found;
+};
+
+static int look_up(const char *mod, struct dt_btf *b, void *arg)
+{
+	struct question *q = arg;
+	size_t i, n;
+	u32 id;
+
+	for (i = 0; strncmp(q->name, words[i].word, n = strlen(words[i].word)) != 0; i++)
+		;
+	id = dt_btf_find(b, q->name + n, words[i].kind);
+	q->found = id ? dt_types_from(q->ts, b, id) : NULL;
+	return q->found != NULL;
+}
+
+struct dt_type *dt_types_lookup_in(struct dt_types *ts, const char *mod, const char *name)
+{
+	struct question q = { .ts = ts, .name = name };
+	jmp_buf *oom = ts->arena.oom;
+	struct dt_btf *b;
+
+	ts->arena.oom = NULL; /* what is open has to be closed first */
+	if (!mod)
+		dt_types_each_module(ts, look_up, &q);
+	else if ((b = dt_types_module(ts, mod)))
+		look_up(mod, b, &q);
+	ts->arena.oom = oom;
+	return q.found;
+}

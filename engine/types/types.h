@@ -219,6 +219,8 @@ struct dt_type *dt_types_from(struct dt_types *ts, struct dt_btf *b, u32 id);
 /* ---- the types of kernel modules (module.c) ------------------------------------------------------------ */
 /* Opens them; "vmlinux" is the kernel itself.  NULL: there is no such module, or it has none. */
 struct dt_btf *dt_types_module(struct dt_types *ts, const char *name);
+/* "struct x" or a typedef name as a module has it; mod NULL: as any module has it.  NULL: not known. */
+struct dt_type *dt_types_lookup_in(struct dt_types *ts, const char *mod, const char *name);
 /* All modules with types, by name; the callback's non-zero value ends it and is returned. */
 int dt_types_each_module(struct dt_types *ts,
 			 int (*f)(const char *name, struct dt_btf *b, void *arg), void *arg);

@@ -244,6 +244,7 @@ struct maker {
 	u32 ntypes;
 	char strs[400];
 	u32 nstrs;
+	u32 first_str; /* of a module: where the kernel's strings end */
 	u8 blob[4096];
 	size_t len;
 };
@@ -252,12 +253,12 @@ static u32 str(struct maker *m, const char *s)
 {
 	u32 off;
 
-	if (!m->nstrs)
+	if (!m->nstrs && !m->first_str)
 		m->nstrs = 1;
 	off = m->nstrs;
 	strcpy(m->strs + off, s);
 	m->nstrs += (u32)strlen(s) + 1;
-	return off;
+	return off + m->first_str;
 }
 
 static void words(struct maker *m, u32 n, const u32 *w)
@@ -451,6 +452,77 @@ static void t_headers(void)
 	CHECK(dt_btf_open("/dev/null", NULL) == NULL);
 }
 
+/* ---- a module's types stand on the kernel's ---------------------------------------------------- */
+
+static void write_blob(const char *dir, const char *name, const struct maker *m)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "we");
+	CHECK(f && fwrite(m->blob, m->len, 1, f) == 1);
+	if (f)
+		fclose(f);
+}
+
+static void t_module(void)
+{
+	char dir[] = "/tmp/test_types.XXXXXX", path[64];
+	struct maker k = { 0 }, m = { 0 };
+	struct dt_type *s, *t;
+	struct dt_types ts;
+	struct dt_btf *b;
+	u64 off;
+	s64 val;
+
+	if (!CHECK(mkdtemp(dir) != NULL))
+		return;
+	snprintf(path, sizeof(path), "%s/vmlinux", dir);
+	WORDS(&k, str(&k, "int"), INFO(DT_BTF_INT, 0, 0), 4, 1 << 24 | 32);           /* 1 */
+	WORDS(&k, str(&k, "base"), INFO(DT_BTF_STRUCT, 1, 0), 4, str(&k, "a"), 1, 0); /* 2 */
+	dt_btf_close(make(&k));
+	write_blob(dir, "vmlinux", &k);
+	m.first_str = k.nstrs;
+	WORDS(&m, str(&m, "own"), INFO(DT_BTF_STRUCT, 2, 0), 8, str(&m, "in"), 2, 0, str(&m, "n"),
+	      1, 32);                                                                    /* 3 */
+	WORDS(&m, 0, INFO(DT_BTF_PTR, 0, 0), 3);                                         /* 4 */
+	WORDS(&m, str(&m, "own_t"), INFO(DT_BTF_TYPEDEF, 0, 0), 4);                      /* 5 */
+	WORDS(&m, str(&m, "e"), INFO(DT_BTF_ENUM, 1, 0), 4, str(&m, "ONE"), 1);          /* 6 */
+	WORDS(&m, str(&m, "base"), INFO(DT_BTF_STRUCT, 1, 0), 4, str(&m, "mine"), 1, 0); /* 7 */
+	dt_btf_close(make(&m));
+	write_blob(dir, "mod", &m);
+	CHECK_INT(dt_types_init(&ts, path), 0);
+	b = dt_types_module(&ts, "mod");
+	if (CHECK(b != NULL)) {
+		CHECK(b == dt_types_module(&ts, "mod") && dt_types_btf(&ts) != b);
+		CHECK_INT(dt_btf_ntypes(b), 7);
+		CHECK_INT(dt_btf_find(b, "own", DT_BTF_STRUCT), 3);
+		CHECK_INT(dt_btf_find(b, "int", DT_BTF_INT), 0);
+	}
+	t = dt_types_lookup_in(&ts, "mod", "struct own");
+	s = dt_types_lookup(&ts, "struct base");
+	if (CHECK(t && s)) {
+		CHECK(dt_type_member(dt_type_resolve(t), "in", &off)->type == s);
+		CHECK(dt_type_member(dt_type_resolve(t), "n", &off)->type == ts.basic[DT_T_INT] &&
+		      off == 32);
+		CHECK(dt_type_member(dt_type_resolve(s), "a", &off) != NULL);
+	}
+	CHECK(dt_types_lookup_in(&ts, NULL, "struct own") == t);
+	CHECK_STR(text(dt_types_lookup_in(&ts, "mod", "own_t")), "own_t");
+	s = dt_types_lookup_in(&ts, "mod", "struct base");
+	CHECK(s && dt_type_member(dt_type_resolve(s), "mine", &off));
+	CHECK(!dt_types_lookup(&ts, "struct own") && !dt_types_lookup_in(&ts, "other", "struct own"));
+	CHECK(dt_types_module(&ts, "vmlinux") == dt_types_btf(&ts) &&
+	      !dt_types_module(&ts, "../mod") && !dt_types_module(&ts, ""));
+	CHECK(!dt_types_enumerator(&ts, "ONE", &val, &t));
+	dt_types_fini(&ts);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/mod", dir);
+	unlink(path);
+	rmdir(dir);
+}
+
 /* ---- the running kernel's -------------------------------------------------------------------- */
 
 static void t_live(void)
@@ -497,6 +569,7 @@ int main(void)
 	t_declared(&ts);
 	dt_types_fini(&ts);
 	t_made();
+	t_module();
 	t_malformed();
 	t_headers();
 	if (access("/sys/kernel/btf/vmlinux", R_OK) == 0)
