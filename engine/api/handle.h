@@ -149,6 +149,10 @@ int dt_read_all(FILE *fp, struct dt_str *text); /* 0 or an errno value */
 /* The program as the C preprocessor makes it; dir: where its #include "..." are looked for first, or NULL.  0 or
  * -1 with one of EDT_CPP*. */
 int dt_preprocess(dtrace_hdl_t *h, const char *text, size_t len, const char *dir, struct dt_str *out);
+/* The user's D libraries, at the first need; 0 or -1. */
+int dt_libdirs_load(dtrace_hdl_t *h);
+/* Keep a program that was compiled, and is not to be enabled, with the handle; takes it.  0 or -1. */
+int dt_keep_program(dtrace_hdl_t *h, struct dt_program *p);
 /* The version of D in force: major << 24 | minor << 12 | micro. */
 u32 dt_version_number(const dtrace_hdl_t *h);
 /* Processes under control: those that exited meanwhile are reported to the handler; true when there were some
@@ -186,6 +190,7 @@ struct dtrace_hdl {
 	DT_VEC(struct dt_clause *) clauses; /* enabled, in order */
 	u32 nclauses_compiled;
 	u32 cflags;                    /* DTRACE_C_* argument of the compilation under way */
+	bool libdirs_loaded;           /* the user's D libraries are compiled */
 	bool compiling;                /* a program, which may set options by #pragma */
 	struct dt_probe_args infoargs; /* what dtrace_probe_info() last gave */
 	s64 target;                    /* $target: last created or grabbed process, -1 */

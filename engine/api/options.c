@@ -422,6 +422,7 @@ u32 dt_opt_cflags(const dtrace_hdl_t *h)
 		{ DT_OPT_PSPEC, DTRACE_C_PSPEC },
 		{ DT_OPT_UNODEFS, DTRACE_C_UNODEF },
 		{ DT_OPT_ZDEFS, DTRACE_C_ZDEFS },
+		{ DT_OPT_VERBOSE, DTRACE_C_DIFV },
 	};
 	u32 set = 0;
 	size_t i;

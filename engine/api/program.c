@@ -54,6 +54,21 @@ static dtrace_prog_t *add_program(dtrace_hdl_t *h, struct dt_program *p)
 	return prog;
 }
 
+int dt_keep_program(dtrace_hdl_t *h, struct dt_program *p)
+{
+	return add_program(h, p) ? 0 : -1;
+}
+
+/* Option tree: what the compiler makes of the program. */
+static void show_tree(const struct dt_program *p)
+{
+	struct dt_str text = { 0 };
+
+	dt_program_dump(p, &text);
+	fputs(dt_str_cstr(&text), stderr);
+	dt_str_fini(&text);
+}
+
 static dtrace_prog_t *compile_text(dtrace_hdl_t *h, const char *text, size_t len,
 				   dtrace_probespec_t spec)
 {
@@ -65,6 +80,8 @@ static dtrace_prog_t *compile_text(dtrace_hdl_t *h, const char *text, size_t len
 	h->compiling = true;
 	rv = dt_program_compile(p, DT_STAGE_CHECK);
 	h->compiling = false;
+	if (rv == 0 && dt_opt(h, DT_OPT_TREE) > 0)
+		show_tree(p);
 	return rv < 0 ? dt_compile_failed(h, p) : add_program(h, p);
 }
 
@@ -80,6 +97,9 @@ static dtrace_prog_t *compile(dtrace_hdl_t *h, const char *text, size_t len, dtr
 	if (h->active)
 		return dt_set_errno_null(h, EDT_ACTIVE);
 	h->err = (struct dt_error){ 0 };
+	env_prepare(h, cflags, 0, NULL);
+	if (dt_libdirs_load(h) < 0)
+		return NULL;
 	env_prepare(h, cflags, argc, argv);
 	if (!(h->env.cflags & DTRACE_C_CPP))
 		prog = compile_text(h, text, len, spec);

@@ -130,7 +130,14 @@ static void find_kernel_functions(dtrace_hdl_t *h, struct dt_genopts *o)
 
 static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o)
 {
-	h->obj = dt_generate(h->clauses.v, h->clauses.n, &h->env, o, &h->err, 0, NULL);
+	bool show = h->env.cflags & DTRACE_C_DIFV || dt_opt(h, DT_OPT_DISASM) > 0;
+	struct dt_str text = { 0 };
+
+	h->obj = dt_generate(h->clauses.v, h->clauses.n, &h->env, o, &h->err, show ? 'a' : 0,
+			     show ? &text : NULL);
+	if (show)
+		fputs(dt_str_cstr(&text), stderr);
+	dt_str_fini(&text);
 	if (!h->obj)
 		return -1;
 	if (can_write_user(h))

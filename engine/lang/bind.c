@@ -88,8 +88,16 @@ void dt_symtab_fini(struct dt_symtab *st)
 	dt_htab_fini(&st->self);
 	dt_htab_fini(&st->aggs);
 	dt_htab_fini(&st->inlines);
+	dt_htab_fini(&st->userlibs);
 	dt_arena_fini(&st->arena);
 	memset(st, 0, sizeof(*st));
+}
+
+int dt_userlib_add(struct dt_symtab *st, const char *name)
+{
+	const char *kept = dt_arena_strdup(&st->arena, name);
+
+	return kept ? dt_htab_put(&st->userlibs, kept, st) : -1;
 }
 
 /* ---- variables ----------------------------------------------------------------------------- */

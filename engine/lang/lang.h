@@ -288,10 +288,12 @@ struct dt_symtab {
 	DT_VEC(struct dt_var *) vars;
 	DT_VEC(struct dt_aggvar *) aggvars; /* by varid - 1 */
 	DT_VEC(struct dt_var *) thisvars;   /* of all programs */
+	struct dt_htab userlibs;            /* "x.d": libraries of the user's that were compiled */
 	u64 libs_loaded;                    /* D libraries whose names are here, a bit each */
 };
 void dt_symtab_init(struct dt_symtab *st);
 void dt_symtab_fini(struct dt_symtab *st);
+int dt_userlib_add(struct dt_symtab *st, const char *name); /* 0, -1 out of memory */
 
 /* The compiler's window on the world, beside types and probes. */
 struct dt_env {
@@ -329,7 +331,8 @@ struct dt_program {
 	struct dt_item *items; /* clauses and declarations in program order; the front end's own */
 	u32 nmatches, nrecs, naggs;
 	bool out_of_memory; /* why compiling failed when there are no findings */
-	u32 library;        /* its number, from 1, when the text is a D library; else 0 */
+	u32 library;  /* its number, from 1, when the text is a D library of the engine; else 0 */
+	bool userlib; /* it is a library of the user's: no clauses */
 };
 
 /* The pipeline's front half: stop after a stage for dumps (dt_stage_name order: parse, check).  0, or -1

@@ -775,6 +775,10 @@ static void parse_clause(struct dt_compile *c)
 
 	if (!parse_descs(c, cl))
 		return;
+	if (c->p->userlib) {
+		dt_syntax(c, D_SYNTAX, cl->loc, "a D library has declarations only, no clauses");
+		return;
+	}
 	dt_item_add(c, I_CLAUSE)->clause = cl;
 	*dt_vec_push(c->a, &c->p->clauses) = cl;
 	ch = c->lx.pos < c->lx.len ? c->lx.text[c->lx.pos] : -1;

@@ -109,14 +109,15 @@ static void pragma_binding(struct dt_compile *c, struct words *w, u32 i)
 }
 
 /* Libraries whose names programs ask for: what they hold elsewhere is built in here. */
-static bool has_library(const char *name)
+static bool has_library(struct dt_compile *c, const char *name)
 {
 	static const char *const elsewhere[] = { "udp.d", "cpc.d", "ufs.d", "pcap.d", NULL };
 
-	return dt_lib_exists(name) || one_of(name, strlen(name), elsewhere);
+	return dt_lib_exists(name) || dt_htab_get(&c->st->userlibs, name) ||
+	       one_of(name, strlen(name), elsewhere);
 }
 
-static bool has_provider(const char *name)
+static bool has_provider(struct dt_compile *c, const char *name)
 {
 	int i;
 
@@ -126,18 +127,18 @@ static bool has_provider(const char *name)
 	return false;
 }
 
-static bool has_module(const char *name)
+static bool has_module(struct dt_compile *c, const char *name)
 {
 	static const char *const names[] = { "kernel", "vmlinux", "genunix", "unix", NULL };
 
-	return one_of(name, strlen(name), names);
+	return one_of(name, strlen(name), names) || dt_types_module(c->ts, name);
 }
 
 static void pragma_depends(struct dt_compile *c, struct words *w, u32 i)
 {
 	static const struct {
 		const char *what;
-		bool (*has)(const char *name);
+		bool (*has)(struct dt_compile *c, const char *name);
 	} kinds[] = { { "library", has_library },
 		      { "provider", has_provider },
 		      { "module", has_module } };
@@ -146,7 +147,7 @@ static void pragma_depends(struct dt_compile *c, struct words *w, u32 i)
 	for (k = 0; k < DT_NELEM(kinds) && w->n == i + 2; k++) {
 		if (strcmp(kinds[k].what, w->w[i].s) != 0)
 			continue;
-		if (!kinds[k].has(w->w[i + 1].s))
+		if (!kinds[k].has(c, w->w[i + 1].s))
 			dt_err(c, D_PRAGMA_DEPEND, w->w[i + 1].loc,
 			       "program requires %s %s, which is not here", w->w[i].s, w->w[i + 1].s);
 		else if (kinds[k].has == has_library)
