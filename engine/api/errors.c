@@ -73,7 +73,9 @@ const char _dtrace_version[] = "Sun D 1.13";
 
 u32 dt_version_number(const dtrace_hdl_t *h)
 {
-	return 1u << 24 | 13u << 12;
+	s64 set = h->opts.val[DT_OPT_VERSION];
+
+	return set == DTRACEOPT_UNSET ? dt_version_newest() : (u32)set;
 }
 
 const char *dtrace_engine_version(void)

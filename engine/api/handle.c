@@ -83,6 +83,9 @@ static void env_refresh(void *arg, struct dt_env *env)
 	env->printsize = dt_opt_u32(h, DT_OPT_PRINTSIZE, 8, 64 << 10);
 	env->cflags = h->cflags | dt_opt_cflags(h);
 	env->destructive = dt_opt(h, DT_OPT_DESTRUCTIVE) != 0;
+	env->version = h->opts.val[DT_OPT_VERSION] == DTRACEOPT_UNSET ? 0 : dt_version_number(h);
+	env->has_amin = dt_opt_text(h, DT_OPT_AMIN) &&
+			dt_attr_parse(dt_opt_text(h, DT_OPT_AMIN), &env->amin);
 }
 
 static void env_init(dtrace_hdl_t *h)

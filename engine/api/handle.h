@@ -143,8 +143,6 @@ dtrace_prog_t *dt_compile_text(dtrace_hdl_t *h, const char *text, size_t len,
 			       dtrace_probespec_t spec, u32 cflags, int argc, char *const argv[]);
 void *dt_compile_failed(dtrace_hdl_t *h, struct dt_program *p); /* takes p; NULL */
 void dt_stmts_free(struct dt_stmts *s);
-void dt_attr_least(dtrace_attribute_t *least, dtrace_attribute_t a);
-extern const dtrace_attribute_t dt_attr_stable;
 int dt_read_all(FILE *fp, struct dt_str *text); /* 0 or an errno value */
 /* The program as the C preprocessor makes it; dir: where its #include "..." are looked for first, or NULL.  0 or
  * -1 with one of EDT_CPP*. */

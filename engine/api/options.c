@@ -25,6 +25,8 @@ enum kind {
 	TEXT,
 	LIST,
 	WORD,
+	ATTR,
+	VERSION,
 	ACCEPT,
 	PENDING,
 	NKINDS
@@ -228,12 +230,30 @@ static int parse_text(const char *text, s64 *val)
 	return text && *text ? 0 : -1;
 }
 
+static int parse_attr(const char *text, s64 *val)
+{
+	dtrace_attribute_t attr;
+
+	*val = 0;
+	return text && dt_attr_parse(text, &attr) ? 0 : -1;
+}
+
+static int parse_version(const char *text, s64 *val)
+{
+	u32 version;
+
+	if (!text || !dt_version_parse(text, &version))
+		return -1;
+	*val = version;
+	return 0;
+}
+
 static int (*const parse[NKINDS])(const char *text, s64 *val) = {
 	[FLAG] = parse_flag,         [SIZE] = parse_size,     [RATE] = parse_rate,
 	[INT] = parse_int,           [POLICY] = parse_policy, [RESIZE] = parse_resize,
 	[EVALTIME] = parse_evaltime, [ACCEPT] = parse_any,    [TEXT] = parse_text,
 	[LIMIT] = parse_limit,       [LIST] = parse_text,     [WORD] = parse_text,
-	[PENDING] = parse_any,
+	[PENDING] = parse_any,       [ATTR] = parse_attr,     [VERSION] = parse_version,
 };
 
 /* The words that an option of kind WORD takes. */
@@ -308,10 +328,20 @@ static int context_ok(dtrace_hdl_t *h, const struct option *o)
 	return 0;
 }
 
+/* A version that there is, and not one that was given up already. */
+static int version_ok(dtrace_hdl_t *h, const char *text, s64 val)
+{
+	int code = !dt_version_known((u32)val)     ? EDT_VERSUNDEF :
+		   val > (s64)dt_version_number(h) ? EDT_VERSREDUCED :
+						     0;
+
+	return code ? dt_fail(&h->err, code, "%s: %.64s", dt_errstr(code), text) : 0;
+}
+
 int dtrace_setopt(dtrace_hdl_t *h, const char *name, const char *value)
 {
 	const struct option *o = find(name);
-	bool text = o && (o->kind == TEXT || o->kind == LIST || o->kind == WORD);
+	bool text = o && (o->kind == TEXT || o->kind == LIST || o->kind == WORD || o->kind == ATTR);
 	s64 val = 0;
 
 	if (!o)
@@ -323,9 +353,14 @@ int dtrace_setopt(dtrace_hdl_t *h, const char *name, const char *value)
 	    (o->kind == WORD && !word_ok((enum dt_optid)(o - options), value))) {
 		if (!value)
 			return dt_fail(&h->err, EDT_BADOPTVAL, "Option '%s' needs a value", o->name);
+		if (o->kind == VERSION)
+			return dt_fail(&h->err, EDT_VERSINVAL, "%s: '%.64s'",
+				       dt_errstr(EDT_VERSINVAL), value);
 		return dt_fail(&h->err, EDT_BADOPTVAL, "%s '%s': '%.64s'", dt_errstr(EDT_BADOPTVAL),
 			       o->name, value);
 	}
+	if (o->kind == VERSION && version_ok(h, value, val) < 0)
+		return -1;
 	if (text && keep_text(h, (enum dt_optid)(o - options), value) < 0)
 		return -1;
 	h->opts.val[o - options] = val;

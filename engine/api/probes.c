@@ -235,27 +235,14 @@ char *dtrace_desc2str(const dtrace_probedesc_t *pd, char *buf, size_t size)
 
 /* ---- stability ----------------------------------------------------------------------------------------------- */
 
-static const char *const stabilities[] = {
-	[DTRACE_STABILITY_INTERNAL] = "Internal", [DTRACE_STABILITY_PRIVATE] = "Private",
-	[DTRACE_STABILITY_OBSOLETE] = "Obsolete", [DTRACE_STABILITY_EXTERNAL] = "External",
-	[DTRACE_STABILITY_UNSTABLE] = "Unstable", [DTRACE_STABILITY_EVOLVING] = "Evolving",
-	[DTRACE_STABILITY_STABLE] = "Stable",     [DTRACE_STABILITY_STANDARD] = "Standard",
-};
-
-static const char *const classes[] = {
-	[DTRACE_CLASS_UNKNOWN] = "Unknown",   [DTRACE_CLASS_CPU] = "CPU",
-	[DTRACE_CLASS_PLATFORM] = "Platform", [DTRACE_CLASS_GROUP] = "Group",
-	[DTRACE_CLASS_ISA] = "ISA",           [DTRACE_CLASS_COMMON] = "Common",
-};
-
 const char *dtrace_stability_name(dtrace_stability_t s)
 {
-	return s < DT_NELEM(stabilities) ? stabilities[s] : NULL;
+	return s < dt_nstabilities ? dt_stabilities[s] : NULL;
 }
 
 const char *dtrace_class_name(dtrace_class_t c)
 {
-	return c < DT_NELEM(classes) ? classes[c] : NULL;
+	return c < dt_nclasses ? dt_classes[c] : NULL;
 }
 
 char *dtrace_attr2str(dtrace_attribute_t a, char *buf, size_t size)
@@ -270,27 +257,7 @@ char *dtrace_attr2str(dtrace_attribute_t a, char *buf, size_t size)
 	return buf;
 }
 
-/* The word up to the separator in the table; what follows the separator, NULL when there is no such word. */
-static const char *word(const char *s, char sep, const char *const *table, size_t n, u8 *out)
-{
-	size_t len = 0, i;
-
-	while (s[len] && s[len] != sep)
-		len++;
-	if (s[len] != sep)
-		return NULL;
-	for (i = 0; i < n; i++)
-		if (strlen(table[i]) == len && !strncasecmp(table[i], s, len)) {
-			*out = (u8)i;
-			return s + len + (sep != '\0');
-		}
-	return NULL;
-}
-
 int dtrace_str2attr(const char *s, dtrace_attribute_t *a)
 {
-	s = s ? word(s, '/', stabilities, DT_NELEM(stabilities), &a->dtat_name) : NULL;
-	s = s ? word(s, '/', stabilities, DT_NELEM(stabilities), &a->dtat_data) : NULL;
-	s = s ? word(s, '\0', classes, DT_NELEM(classes), &a->dtat_class) : NULL;
-	return s ? 0 : -1;
+	return dt_attr_parse(s, a) ? 0 : -1;
 }

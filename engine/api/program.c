@@ -172,16 +172,6 @@ dtrace_prog_t *dtrace_program_fcompile(dtrace_hdl_t *h, FILE *fp, unsigned int c
 
 /* ---- facts about a program --------------------------------------------------------------------------------- */
 
-const dtrace_attribute_t dt_attr_stable = { DTRACE_STABILITY_STABLE, DTRACE_STABILITY_STABLE,
-					    DTRACE_CLASS_COMMON };
-
-void dt_attr_least(dtrace_attribute_t *least, dtrace_attribute_t a)
-{
-	least->dtat_name = DT_MIN(least->dtat_name, a.dtat_name);
-	least->dtat_data = DT_MIN(least->dtat_data, a.dtat_data);
-	least->dtat_class = DT_MIN(least->dtat_class, a.dtat_class);
-}
-
 static void add_info(const struct dt_program *p, dtrace_proginfo_t *info)
 {
 	u32 i, j;
@@ -189,9 +179,11 @@ static void add_info(const struct dt_program *p, dtrace_proginfo_t *info)
 	info->dpi_aggregates += p->naggs;
 	info->dpi_recgens += p->nrecs;
 	info->dpi_matches += p->nmatches;
-	for (i = 0; i < p->clauses.n; i++)
+	for (i = 0; i < p->clauses.n; i++) {
+		dt_attr_least(&info->dpi_stmtattr, p->clauses.v[i]->attr);
 		for (j = 0; j < p->clauses.v[i]->probes.n; j++)
 			dt_attr_least(&info->dpi_descattr, p->clauses.v[i]->probes.v[j]->prov->attr);
+	}
 }
 
 void dtrace_program_info(dtrace_hdl_t *h, dtrace_prog_t *prog, dtrace_proginfo_t *info)

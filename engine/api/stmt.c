@@ -118,7 +118,7 @@ static bool add_clause(struct dt_stmts *s, const struct dt_clause *c)
 						.dtsd_action = b.first,
 						.dtsd_action_last = b.last,
 						.dtsd_descattr = attr,
-						.dtsd_stmtattr = dt_attr_stable };
+						.dtsd_stmtattr = c->attr };
 	}
 	return !b.failed;
 }

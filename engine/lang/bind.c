@@ -88,6 +88,8 @@ void dt_symtab_fini(struct dt_symtab *st)
 	dt_htab_fini(&st->self);
 	dt_htab_fini(&st->aggs);
 	dt_htab_fini(&st->inlines);
+	dt_htab_fini(&st->bindings);
+	dt_htab_fini(&st->attrs);
 	dt_htab_fini(&st->userlibs);
 	dt_arena_fini(&st->arena);
 	memset(st, 0, sizeof(*st));
@@ -416,11 +418,28 @@ static void publish_vars(struct dt_compile *c)
 	}
 }
 
+/* What was said about versions and stability. */
+static void publish_pragmas(struct dt_compile *c)
+{
+	const struct dt_htab_ent *e;
+	dtrace_attribute_t *attr;
+
+	for_each_ent(e, &c->names.bindings)
+		dt_put(c, &c->st->bindings, dt_arena_strdup(&c->st->arena, e->key), e->val);
+	for_each_ent(e, &c->names.attrs)
+	{
+		attr = dt_arena_new(&c->st->arena, dtrace_attribute_t);
+		*attr = *(const dtrace_attribute_t *)e->val;
+		dt_put(c, &c->st->attrs, dt_arena_strdup(&c->st->arena, e->key), attr);
+	}
+}
+
 void dt_names_publish(struct dt_compile *c)
 {
 	publish_types(c);
 	publish_inlines(c);
 	publish_vars(c);
+	publish_pragmas(c);
 	dt_providers_publish(c);
 }
 
@@ -435,4 +454,6 @@ void dt_names_fini(struct dt_newnames *n)
 	dt_htab_fini(&n->aggs);
 	dt_htab_fini(&n->inlines);
 	dt_htab_fini(&n->mentioned);
+	dt_htab_fini(&n->bindings);
+	dt_htab_fini(&n->attrs);
 }

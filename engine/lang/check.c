@@ -1027,11 +1027,13 @@ static void check_clause(struct dt_compile *c, struct dt_clause *cl)
 	c->clause = cl;
 	c->args_state = 0;
 	c->did = (struct dt_did){ 0 };
+	cl->attr = dt_attr_stable;
 	if (cl->pred)
 		check_pred(c, cl);
 	check_stmts(c, cl->stmts);
 	if (c->p->diags.list.n == before)
 		dt_guard_clause(c, cl);
+	dt_attr_check(c, cl);
 	cl->has_args_typed = c->args_state > 0;
 	c->clause = NULL;
 }

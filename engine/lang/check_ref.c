@@ -93,6 +93,7 @@ static struct dt_node *check_symbol(struct dt_compile *c, struct dt_node *n, boo
 			c, n, D_SYM_NOTYPES,
 			"no type information is available for %s: only its address (&) can be used",
 			n->str);
+	dt_attr_use(c, n->str);
 	n->op = N_KSYM;
 	n->lvalue = true;
 	return typed(n, t ? t : dt_basic(c, DT_T_VOID));
@@ -114,6 +115,7 @@ static struct dt_node *check_builtin(struct dt_compile *c, struct dt_node *n,
 	e = dt_derived_builtin(c, n, b, argn);
 	if (e)
 		return e;
+	dt_attr_use(c, b->name);
 	t = dt_type_text(c, b->type);
 	if (!t)
 		return scoped_err(c, n, D_UNKNOWN, "the type of %s is not known", b->name);
@@ -171,8 +173,10 @@ static struct dt_node *check_global(struct dt_compile *c, struct dt_node *n)
 
 	if (strncmp(n->str, "__event_", 8) == 0)
 		return dt_derived_param(c, n);
-	if (in)
+	if (in) {
+		dt_attr_use(c, n->str);
 		return dt_expand_inline(c, in, n, NULL, 0);
+	}
 	if (v)
 		return use_var(c, n, v);
 	b = dt_bind_builtin(n->str, &argn);

@@ -206,6 +206,8 @@ struct dt_newnames {
 	struct dt_htab aggs;                 /* struct dt_aggvar */
 	struct dt_htab inlines;
 	struct dt_htab mentioned;     /* identifiers used as values: no types, then */
+	struct dt_htab bindings;      /* #pragma D binding: the version, as a pointer */
+	struct dt_htab attrs;         /* #pragma D attributes: dtrace_attribute_t */
 	DT_VEC(struct dt_var *) vars; /* globals and self->, in order */
 	DT_VEC(struct dt_var *) thisvars;
 	DT_VEC(struct dt_aggvar *) aggvars;
@@ -343,6 +345,13 @@ void dt_declare_typedef(struct dt_compile *c, const struct dt_decl *d);
 /* ---- unit.c: what stands outside clauses: declarations, inlines, translators, providers ---- */
 void dt_parse_declaration(struct dt_compile *c);
 struct dt_item *dt_item_add(struct dt_compile *c, enum dt_item_kind kind);
+
+/* ---- stability.c: versions and stability of names ------------------------------------------- */
+/* The name, or what stands for it when the version of D that was asked for does not have it. */
+const char *dt_versioned(struct dt_compile *c, const char *name);
+const char *dt_member_name(struct dt_compile *c, const char *name); /* members have no versions */
+void dt_attr_use(struct dt_compile *c, const char *name); /* the clause under way uses it */
+void dt_attr_check(struct dt_compile *c, const struct dt_clause *cl);
 
 /* ---- provider.c: declarations of providers ------------------------------------------------- */
 void dt_parse_provider(struct dt_compile *c);

@@ -480,7 +480,7 @@ static void parse_member(struct dt_compile *c, const struct dt_specs *s, member_
 	ok = member_ok(c, v, &d);
 	if (dt_accept(c, T_COLON))
 		m.bit_size = parse_bits(c, &d);
-	m.name = d.name ? dt_arena_strdup(&c->ts->arena, d.name) : "";
+	m.name = d.name ? dt_arena_strdup(&c->ts->arena, dt_member_name(c, d.name)) : "";
 	m.type = d.type;
 	if (ok)
 		*dt_vec_push(c->a, v) = m;

@@ -259,7 +259,8 @@ struct dt_clause {
 	struct dt_node *task; /* N_ARG: the thread that the probe is about; NULL: the running one */
 	DT_VEC(struct dt_late) late; /* where more may match while it runs */
 	bool has_args_typed;
-	u32 index; /* in the handle, program order; epid is index + 1 */
+	dtrace_attribute_t attr; /* the least stable of what predicate and actions use */
+	u32 index;               /* in the handle, program order; epid is index + 1 */
 };
 
 /* provider P { probe name(in) : (out); ... }; */
@@ -288,9 +289,21 @@ struct dt_symtab {
 	DT_VEC(struct dt_var *) vars;
 	DT_VEC(struct dt_aggvar *) aggvars; /* by varid - 1 */
 	DT_VEC(struct dt_var *) thisvars;   /* of all programs */
+	struct dt_htab bindings, attrs;     /* as in struct dt_newnames */
 	struct dt_htab userlibs;            /* "x.d": libraries of the user's that were compiled */
 	u64 libs_loaded;                    /* D libraries whose names are here, a bit each */
 };
+/* Versions: "1.6.3" as major << 24 | minor << 12 | micro. */
+bool dt_version_parse(const char *s, u32 *out); /* false: malformed */
+bool dt_version_known(u32 version);
+u32 dt_version_newest(void);
+/* Stability: "Stable/Evolving/Common" */
+bool dt_attr_parse(const char *s, dtrace_attribute_t *out);
+void dt_attr_least(dtrace_attribute_t *least, dtrace_attribute_t a);
+extern const dtrace_attribute_t dt_attr_stable;
+extern const char *const dt_stabilities[], *const dt_classes[];
+extern const size_t dt_nstabilities, dt_nclasses;
+
 void dt_symtab_init(struct dt_symtab *st);
 void dt_symtab_fini(struct dt_symtab *st);
 int dt_userlib_add(struct dt_symtab *st, const char *name); /* 0, -1 out of memory */
@@ -314,6 +327,9 @@ struct dt_env {
 	u32 strsize;
 	u32 printsize; /* the most that print() shows */
 	u32 cflags;    /* DTRACE_C_* */
+	u32 version;   /* of D: names that are newer vanish; 0: the newest */
+	bool has_amin; /* clauses must be as stable as amin says */
+	dtrace_attribute_t amin;
 	bool destructive;
 	bool allow_pending; /* tests of the front end: rows marked pending are no error */
 	int (*pragma_option)(void *arg, const char *name, const char *value, const char **err);

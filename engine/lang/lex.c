@@ -531,6 +531,8 @@ static void word_token(struct dt_compile *c, struct dt_token *t, const char *s, 
 	    !(t->tok == TOK_KW(STRUCT) || t->tok == TOK_KW(UNION) || t->tok == TOK_KW(ENUM)))
 		t->tok = T_IDENT;
 	t->str = dt_arena_strndup(c->a, s, n);
+	if (t->tok == T_IDENT && !skip)
+		t->str = dt_versioned(c, t->str);
 	t->slen = n;
 }
 

@@ -204,7 +204,8 @@ static struct dt_node *parse_offsetof(struct dt_compile *c)
 	do {
 		if (dt_peek(c, 0)->tok != T_IDENT && dt_peek(c, 0)->tok < T_KEYWORD)
 			return dt_unexpected(c, "the name of a member");
-		path = dt_arena_printf(c->a, "%s%s%s", path, *path ? "." : "", dt_next(c).str);
+		path = dt_arena_printf(c->a, "%s%s%s", path, *path ? "." : "",
+				       dt_member_name(c, dt_next(c).str));
 	} while (dt_accept(c, T_DOT));
 	if (!dt_expect(c, T_RPAR))
 		return NULL;
@@ -242,7 +243,7 @@ static struct dt_node *parse_member(struct dt_compile *c, struct dt_node *l)
 	if (dt_peek(c, 0)->tok != T_IDENT && dt_peek(c, 0)->tok < T_KEYWORD)
 		return dt_unexpected(c, "the name of a member");
 	n = unary(c, tok == T_ARROW ? N_ARROW : N_DOT, l->loc, l);
-	n->str = dt_next(c).str;
+	n->str = dt_member_name(c, dt_next(c).str);
 	n->loc = dt_loc_span(l->loc, c->last);
 	return n;
 }

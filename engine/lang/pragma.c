@@ -55,23 +55,6 @@ static bool one_of(const char *s, size_t n, const char *const *names)
 	return false;
 }
 
-/* Stability/Stability/Class */
-static bool attributes_ok(const char *s)
-{
-	static const char *const stabilities[] = { "Internal", "Private",  "Obsolete",
-						   "External", "Unstable", "Evolving",
-						   "Stable",   "Standard", NULL };
-	static const char *const classes[] = { "Unknown", "CPU",    "Platform", "Group",
-					       "ISA",     "Common", NULL };
-	size_t a = strcspn(s, "/"), b;
-
-	if (!s[a] || !one_of(s, a, stabilities))
-		return false;
-	s += a + 1;
-	b = strcspn(s, "/");
-	return s[b] && one_of(s, b, stabilities) && one_of(s + b + 1, strlen(s + b + 1), classes);
-}
-
 static void remember(struct dt_compile *c, const char *what, const char *name, struct dt_loc loc)
 {
 	struct dt_pragma *p = dt_vec_push(c->a, &c->pragmas);
@@ -81,14 +64,28 @@ static void remember(struct dt_compile *c, const char *what, const char *name, s
 	p->loc = loc;
 }
 
+/* They are about names that programs share: none of a module, none of a thread or clause. */
+static bool scope_ok(struct dt_compile *c, const struct words *w, u32 i)
+{
+	if (!strchr(w->w[i].s, '`') && !strstr(w->w[i].s, "->"))
+		return true;
+	dt_err(c, D_PRAGMA_SCOPE, w->w[i].loc, "#pragma %s cannot be about a name with a scope: %s",
+	       w->w[i - 2].s, w->w[i].s);
+	return false;
+}
+
 static void pragma_attributes(struct dt_compile *c, struct words *w, u32 i)
 {
 	static const char *const parts[] = { "provider", "module", "function", "name", "args", NULL };
+	dtrace_attribute_t *attr = dt_arena_new(c->a, dtrace_attribute_t);
 
-	if (w->n >= i + 1 && !attributes_ok(w->w[i].s))
+	if (w->n >= i + 1 && !dt_attr_parse(w->w[i].s, attr))
 		dt_err(c, D_PRAGMA_MALFORM, w->w[i].loc, "invalid attributes: %s", w->w[i].s);
-	else if (w->n == i + 2)
+	else if (w->n == i + 2 && scope_ok(c, w, i + 1)) {
 		remember(c, "attributes", w->w[i + 1].s, w->w[i + 1].loc);
+		dt_put(c, &c->names.attrs, w->w[i + 1].s, attr);
+	} else if (w->n == i + 2)
+		;
 	else if (w->n != i + 4 || strcmp(w->w[i + 1].s, "provider") != 0 ||
 		 !one_of(w->w[i + 3].s, strlen(w->w[i + 3].s), parts))
 		malformed(c, w, "#pragma D attributes S/S/C name, or S/S/C provider P part");
@@ -96,16 +93,16 @@ static void pragma_attributes(struct dt_compile *c, struct words *w, u32 i)
 
 static void pragma_binding(struct dt_compile *c, struct words *w, u32 i)
 {
-	unsigned int v[3];
-	char rest;
+	u32 version;
 
-	if (w->n != i + 2)
+	if (w->n != i + 2) {
 		malformed(c, w, "#pragma D binding \"version\" name");
-	else if (sscanf(w->w[i].s, "%u.%u%c", &v[0], &v[1], &rest) != 2 &&
-		 sscanf(w->w[i].s, "%u.%u.%u%c", &v[0], &v[1], &v[2], &rest) != 3)
+	} else if (!dt_version_parse(w->w[i].s, &version)) {
 		dt_err(c, D_PRAGMA_MALFORM, w->w[i].loc, "invalid version: %s", w->w[i].s);
-	else
+	} else if (scope_ok(c, w, i + 1)) {
 		remember(c, "binding", w->w[i + 1].s, w->w[i + 1].loc);
+		dt_put(c, &c->names.bindings, w->w[i + 1].s, (void *)(uintptr_t)version);
+	}
 }
 
 /* Libraries whose names programs ask for: what they hold elsewhere is built in here. */

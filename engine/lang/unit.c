@@ -140,7 +140,7 @@ static bool parse_xmember(struct dt_compile *c, struct dt_xlator *x)
 	m.loc = dt_peek(c, 0)->loc;
 	if (dt_peek(c, 0)->tok != T_IDENT && dt_peek(c, 0)->tok < T_KEYWORD)
 		return dt_unexpected(c, "the name of a member");
-	m.name = dt_next(c).str;
+	m.name = dt_member_name(c, dt_next(c).str);
 	if (!dt_expect(c, T_ASSIGN))
 		return false;
 	m.expr = dt_parse_assign(c);

@@ -114,26 +114,31 @@ def compare(program: str, case: Case, update: bool) -> str | None:
     )
 
 
-def read_tags() -> tuple[set[str], set[str]]:
-    """The tags of errtags.def, and those of them that some source of the engine raises."""
+def read_tags() -> tuple[set[str], set[str], set[str]]:
+    """The tags of errtags.def, those of them that are never raised, and those that some source raises."""
     text = re.sub(r"/\*.*?\*/", "", TAGS.read_text(), flags=re.S)
-    tags = {"D_" + name for name in re.findall(r"^\s*TAG\(\s*(\w+)", text, flags=re.M)}
+    raisable = {"D_" + name for name in re.findall(r"^\s*TAG\(\s*(\w+)", text, flags=re.M)}
+    never = {"D_" + name for name in re.findall(r"^\s*NEVER\(\s*(\w+),", text, flags=re.M)}
     sources = (p.read_text() for p in (ROOT / "engine").rglob("*.c"))
     used = {word for source in sources for word in re.findall(r"\bD_[A-Z0-9_]+\b", source)}
-    return tags, tags & used
+    return raisable, never, (raisable | never) & used
 
 
 def check_tags() -> list[Result]:
-    """Every tag that is raised has a case, and every folder of cases is a tag."""
+    """Every tag is raised and has a case, or is said to be never raised; every folder is a tag."""
     if not TAGS.exists():
         return []
-    tags, raised = read_tags()
+    raisable, never, raised = read_tags()
     err = HERE / "err"
     folders = {p.name for p in err.iterdir() if p.is_dir()} if err.exists() else set()
     covered = {t for t in folders if any((err / t).rglob("*.d"))}
-    return [(f"err/{t}", "no such tag in errtags.def") for t in sorted(folders - tags)] + [
-        (f"err/{t}", "no case for this tag") for t in sorted(raised - covered)
-    ]
+    wrong = {
+        "no such tag in errtags.def": folders - raisable - never,
+        "no case for this tag": raised - covered,
+        "nothing raises this tag: say why, with NEVER": raisable - raised,
+        "this tag is raised: it is no NEVER": never & raised,
+    }
+    return [(f"err/{t}", why) for why, tags in wrong.items() for t in sorted(tags)]
 
 
 def write_junit(path: Path, results: list[Result]) -> None:

@@ -25,6 +25,10 @@ static int set_option(void *arg, const char *name, const char *value, const char
 		w->env.strsize = value ? (u32)strtoul(value, NULL, 10) % 65537 : 256;
 		return 0;
 	}
+	if (strcmp(name, "amin") == 0) {
+		w->env.has_amin = value && dt_attr_parse(value, &w->env.amin);
+		return 0;
+	}
 	for (size_t i = 0; i < DT_NELEM(options); i++) {
 		if (strcmp(options[i].name, name) != 0)
 			continue;

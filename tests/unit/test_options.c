@@ -77,6 +77,18 @@ static const struct {
 	{ "switchrate", "1fortnight", EDT_BADOPTVAL },
 	{ "switchrate", "9999999999d", EDT_BADOPTVAL },
 	{ "switchrate", "hz", EDT_BADOPTVAL },
+	/* versions and stability */
+	{ "version", "1", EDT_VERSINVAL },
+	{ "version", "1.0.0.0", EDT_VERSINVAL },
+	{ "version", "x1.0", EDT_VERSINVAL },
+	{ "version", "1.99", EDT_VERSUNDEF },
+	{ "version", "2.0", EDT_VERSUNDEF },
+	{ "version", NULL, EDT_BADOPTVAL },
+	{ "amin", "Stable/Stable", EDT_BADOPTVAL },
+	{ "amin", NULL, EDT_BADOPTVAL },
+	{ "stdc", "x", EDT_BADOPTVAL },
+	{ "define", NULL, EDT_BADOPTVAL },
+	{ "incdir", "", EDT_BADOPTVAL },
 	/* words */
 	{ "bufpolicy", "switch", DT_BUFPOLICY_SWITCH },
 	{ "bufpolicy", "fill", DT_BUFPOLICY_FILL },

@@ -1,0 +1,10 @@
+#pragma D option amin=Stable/Stable/Common
+BEGIN
+/curthread != NULL/
+{
+	trace(pid);
+}
+BEGIN
+{
+	trace(pid);
+}
