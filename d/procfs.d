@@ -191,3 +191,13 @@ inline pid_t nspid =
 	curthread->group_leader->thread_pid->numbers[curthread->group_leader->thread_pid->level].nr;
 inline uint64_t nsid =
 	curthread->thread_pid->numbers[curthread->thread_pid->level].ns->ns.inum;
+
+/* The id of the container that the process runs in: 64 hexadecimal digits in the name of its cgroup, alone or as in
+ * "docker-ID.scope"; "" outside of containers. */
+inline string __cgroup_name = stringof(curthread->cgroups->dfl_cgrp->kn->name);
+inline string __scope_id[string name] = substr(name, strlen(name) - 70, 64);
+inline string container =
+	strlen(__cgroup_name) == 64 ? __cgroup_name :
+	strlen(__cgroup_name) > 70 && substr(__cgroup_name, -6) == ".scope" &&
+	substr(__cgroup_name, strlen(__cgroup_name) - 71, 1) == "-" ? __scope_id[__cgroup_name] :
+	"";

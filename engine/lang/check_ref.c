@@ -3,6 +3,7 @@
  * check_ref.c - what stands for memory or a name: variables, built-ins, kernel symbols, members,
  * elements.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "lang/compile.h"
@@ -64,6 +65,34 @@ static struct dt_type *type_in_place(struct dt_compile *c, const struct dt_node 
 
 /* ---- kernel symbols ------------------------------------------------------------------------ */
 
+static const struct kvar {
+	const char *name, *type;
+} kvars[] = {
+#define KVAR(name, type) { name, type },
+#include "lang/kvars.def"
+#undef KVAR
+};
+
+static int by_name(const void *key, const void *row)
+{
+	return strcmp(key, ((const struct kvar *)row)->name);
+}
+
+/* "char [64]" is an array, anything else a type that tables know. */
+static struct dt_type *known_type(struct dt_compile *c, const char *name)
+{
+	const struct kvar *k = bsearch(name, kvars, DT_NELEM(kvars), sizeof(*k), by_name);
+	const char *bracket = k ? strchr(k->type, '[') : NULL;
+	struct dt_type *t;
+
+	if (!k)
+		return NULL;
+	t = dt_type_text(c, bracket ?
+				    dt_arena_strndup(c->a, k->type, (size_t)(bracket - 1 - k->type)) :
+				    k->type);
+	return t && bracket ? dt_type_array(c->ts, t, strtoul(bracket + 1, NULL, 10)) : t;
+}
+
 static const struct dt_type *symbol_type(struct dt_compile *c, const char *mod, const char *name)
 {
 	struct dt_btf *b = *mod ? dt_types_module(c->ts, mod) : NULL;
@@ -71,7 +100,7 @@ static const struct dt_type *symbol_type(struct dt_compile *c, const char *mod, 
 
 	b = b ? b : dt_types_btf(c->ts);
 	id = b ? dt_btf_find(b, name, DT_BTF_VAR) : 0;
-	return id ? dt_types_from(c->ts, b, id) : NULL;
+	return id ? dt_types_from(c->ts, b, id) : known_type(c, name);
 }
 
 /* mod`sym; want_type false: only its address is of interest. */

@@ -647,3 +647,35 @@ def test_several_programs_on_a_handle(trace):
     finally:
         c.close()
     assert [v for v in got if v is not None] == [1, os.getpid(), 2, os.getpid()]
+
+
+@pytest.mark.parametrize("form", ["{}", "docker-{}.scope", "cri-containerd-{}.scope"])
+def test_container(watch, workload, form):
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    top = next((Path(m[1]) for m in mounts if m[2] == "cgroup2"), None)
+    name = "0123456789abcdef" * 4
+    if top is None or not os.access(top, os.W_OK):
+        pytest.skip("no cgroup2 file system can be written to")
+    group = top / form.format(name)
+    assert watch(traced("container"), ("getppid", 1)).data == [""]
+    group.mkdir()
+    try:
+        (group / "cgroup.procs").write_text(str(workload.pid))
+        assert watch(traced("container"), ("getppid", 1)).data == [name]
+    finally:
+        (top / "cgroup.procs").write_text(str(workload.pid))
+        group.rmdir()
+
+
+def test_variables_of_the_kernel(watch):
+    listed = Path("/proc/kallsyms").read_text()
+    if not re.search(r"^[1-9a-f]\w* [bBdD] jiffies$", listed, re.M):
+        pytest.skip("the kernel does not list its variables")
+    t = watch(
+        traced("`nr_cpu_ids", "vmlinux`jiffies", "`linux_banner", "`init_task.pid"), ("getppid", 1)
+    )
+    cpus, jiffies, banner, pid = t.data
+    assert cpus >= os.cpu_count()
+    assert jiffies > 0
+    assert banner.startswith("Linux version ")
+    assert pid == 0

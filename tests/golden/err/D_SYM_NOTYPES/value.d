@@ -1,4 +1,4 @@
 BEGIN
 {
-	trace(`jiffies);
+	trace(`xtime_of_old);
 }
