@@ -35,10 +35,23 @@ static bool has_tracepoint(struct dt_types *ts, const struct dt_derived *row)
 	return t && t->kind == DT_FUNC && t->nparams > nparams(row);
 }
 
+static bool has_function(struct dt_probes *ps, const struct dt_derived *row)
+{
+	struct dt_attach model;
+
+	return ps->sources.traces_functions && ps->sources.traces_functions(ps->sources.arg) &&
+	       dt_kfunc_model(ps, NULL, row->target, false, &model);
+}
+
 static bool is_here(struct dt_probes *ps, const struct dt_derived *row)
 {
-	return ps->types && dt_types_btf(ps->types) &&
-	       (row->kind != DT_AT_TP_BTF || has_tracepoint(ps->types, row));
+	if (!ps->types || !dt_types_btf(ps->types))
+		return false;
+	switch (row->kind) {
+	case DT_AT_TP_BTF: return has_tracepoint(ps->types, row);
+	case DT_AT_KPROBE: return has_function(ps, row);
+	default: return true;
+	}
 }
 
 /* ---- making probes ---------------------------------------------------------------------------- */
@@ -54,30 +67,41 @@ static bool same_event(const struct dt_derived *a, const struct dt_derived *b)
 	return a->kind == b->kind && strcmp(a->target, b->target) == 0 && nparams(a) == nparams(b);
 }
 
+static bool model_of(struct dt_probes *ps, const struct dt_derived *row, struct dt_attach *model)
+{
+	bool ok = true;
+
+	switch (row->kind) {
+	case DT_AT_TP_BTF:
+		ok = dt_tracepoint_model(ps, row->target, model);
+		model->kind = DT_AT_TP_BTF;
+		model->abi = DT_ABI_TP_BTF;
+		break;
+	case DT_AT_KPROBE: ok = dt_kfunc_model(ps, NULL, row->target, false, model); break;
+	default:
+		*model = (struct dt_attach){ .kind = row->kind,
+					     .abi = DT_ABI_PROFILE,
+					     .sw_event = row->sw_event,
+					     .period_ns = 1,
+					     .all_cpus = true,
+					     .nkeys = 1 };
+	}
+	model->several = true;
+	return ok;
+}
+
 static struct dt_attach *attach_of(struct dt_probes *ps, const struct dt_provider *self,
 				   const struct dt_derived *row)
 {
-	struct dt_attach model;
+	struct dt_attach model = { 0 };
 	u32 i;
 
 	for (i = 0; i < ps->list.n; i++)
 		if (ps->list.v[i]->prov == self && same_event(ps->list.v[i]->derived, row))
 			return ps->list.v[i]->at;
-	if (row->kind == DT_AT_TIMER) {
-		model = (struct dt_attach){ .kind = DT_AT_TIMER,
-					    .abi = DT_ABI_PROFILE,
-					    .sw_event = row->sw_event,
-					    .period_ns = 1,
-					    .all_cpus = true,
-					    .nkeys = 1 };
-	} else {
-		if (!dt_tracepoint_model(ps, row->target, &model))
-			return dt_fail_null(ps->err, EDT_NOPROBE, "there is no tracepoint '%s'",
-					    row->target);
-		model.kind = row->kind;
-		model.abi = DT_ABI_TP_BTF;
-	}
-	model.several = true;
+	if (!model_of(ps, row, &model))
+		return dt_fail_null(ps->err, EDT_NOPROBE, "there is no '%s' in this kernel",
+				    row->target);
 	return dt_probes_add_attach(ps, &model);
 }
 

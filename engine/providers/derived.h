@@ -27,6 +27,9 @@ int dt_derived_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_pr
 /* The event: one that perf counts (PERF_COUNT_SW_*), each time. */
 #define PERF(number, text) .kind = DT_AT_TIMER, .sw_event = number, .target = text
 
+/* The event: a function of the kernel is entered. */
+#define FUNCTION(function, ...) .kind = DT_AT_KPROBE, .target = function, .params = { __VA_ARGS__ }
+
 /* args[n] that say which thread and process: from an expression of type struct task_struct *. */
 #define LWP(expr) { "lwpsinfo_t *", "struct task_struct *", expr, NULL }
 #define PROC(expr) { "psinfo_t *", "struct task_struct *", expr, NULL }

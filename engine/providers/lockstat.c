@@ -2,8 +2,8 @@
 /*
  * lockstat.c - threads that wait for locks of the kernel.
  *
- * The kernel tells when a thread begins to wait and when that has an end; locks that are taken or given back without
- * waiting are not seen.
+ * The kernel tells when a thread begins to wait and when that has an end; locks that are taken without waiting are not
+ * seen.  Those that may sleep are given back by functions, where functions can be traced.
  */
 #include "providers/derived.h"
 
@@ -51,6 +51,18 @@ static const struct dt_derived rows[] = {
 	ROW("rw-spin", RW SPINNING, LOCK, WAITED, RW_KIND),
 	ROW("rw-block", RW SLEEPING, LOCK, WAITED, RW_KIND),
 	ROW("rw-acquire", RW TAKEN, LOCK, RW_KIND),
+	{ .prov = "lockstat",
+	  .name = "adaptive-release",
+	  FUNCTION("mutex_unlock", "uintptr_t lock"),
+	  .args = { LOCK } },
+	{ .prov = "lockstat",
+	  .name = "rw-release",
+	  FUNCTION("up_read", "uintptr_t lock"),
+	  .args = { LOCK, VALUE("int", "RW_READER") } },
+	{ .prov = "lockstat",
+	  .name = "rw-release",
+	  FUNCTION("up_write", "uintptr_t lock"),
+	  .args = { LOCK, VALUE("int", "RW_WRITER") } },
 	{ .name = NULL },
 };
 

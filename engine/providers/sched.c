@@ -68,6 +68,18 @@ static const struct dt_derived rows[] = {
 	  .args = { LWP("curthread"), PROC("curthread") } },
 	{ .prov = "sched",
 	  .name = "change-pri",
+	  FUNCTION("set_user_nice", "struct task_struct *task", "long nice"),
+	  .when = "nice >= -20 && nice < 20 && task->static_prio != 120 + nice",
+	  .args = { LWP("task"), PROC("task"), VALUE("int", "(int)(120 + nice)") } },
+	/* Policies 1 and 2 are real-time ones. */
+	{ .prov = "sched",
+	  .name = "change-pri",
+	  FUNCTION("__sched_setscheduler", "struct task_struct *task", "struct sched_attr *attr"),
+	  .args = { LWP("task"), PROC("task"),
+		    VALUE("int", "attr->sched_policy == 1 || attr->sched_policy == 2 ?"
+				 " 99 - (int)attr->sched_priority : 120 + attr->sched_nice") } },
+	{ .prov = "sched",
+	  .name = "change-pri",
 	  TP("sched_pi_setprio", "struct task_struct *task", "uint64_t donor"),
 	  .args = { LWP("task"), PROC("task"),
 		    VALUE("int", "donor && ((struct task_struct *)donor)->prio < task->normal_prio ?"

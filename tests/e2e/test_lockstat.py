@@ -119,8 +119,30 @@ def test_all_can_be_enabled(trace, probe):
     t.finish()
 
 
+@pytest.mark.skipif(
+    not os.path.exists("/sys/bus/event_source/devices/kprobe"),
+    reason="this kernel does not let functions be traced",
+)
+def test_releases(trace):
+    t = trace(
+        "lockstat:::adaptive-release /pid == $1/ { @[arg0 != 0] = count(); }"
+        "lockstat:::rw-release /pid == $1/ { @r[arg1 == RW_READER || arg1 == RW_WRITER] = count(); }",
+        os.getpid(),
+    )
+    r, w = os.pipe()
+    for _ in range(20):
+        os.write(w, b"x")
+        os.read(r, 1)
+    os.listdir("/")
+    found = t.finish().aggregations()
+    assert found[1][1] >= 40
+    assert found[2][1] >= 1
+    os.close(r)
+    os.close(w)
+
+
 def test_what_cannot_be_seen_is_not_there():
     c = dtrace.DTraceConsumer("embedded")
     with pytest.raises(dtrace.DTraceError, match="does not match any probes"):
-        c.strcompile("lockstat:::adaptive-release { trace(arg0); }")
+        c.strcompile("lockstat:::spin-release { trace(arg0); }")
     c.close()

@@ -133,6 +133,25 @@ def test_surrender(trace):
     assert found[1][(me, me)] in range(7 - t.missed, 8)
 
 
+@pytest.mark.skipif(
+    not os.path.exists("/sys/bus/event_source/devices/kprobe"),
+    reason="this kernel does not let functions be traced",
+)
+def test_change_of_priority(trace):
+    t = trace(
+        "sched:::change-pri /ppid == $1/"
+        "{ trace(args[0]->pr_lwpid == tid); trace(args[1]->pr_pid == pid); trace(args[2]); }",
+        os.getpid(),
+    )
+    pid = os.fork()
+    if pid == 0:
+        os.nice(3)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(7))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert t.finish().data == [1, 1, 123, 1, 1, 92]
+
+
 def test_preempt(trace):
     """Two that want one processor."""
     cpu = min(os.sched_getaffinity(0))
