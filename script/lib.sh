@@ -129,13 +129,18 @@ newer_than() {
 		-print -quit 2>/dev/null)" ]
 }
 
+pip_install() {
+	quietly pip-install "$PY" -m pip install --no-build-isolation --no-deps --force-reinstall \
+		--config-settings=build-dir="$BUILD/wheel" --config-settings=compile-args="-j$JOBS" "$ROOT"
+}
+
 install_package_now() {
 	local stamp=$VENV/.pydtrace.done
 	newer_than "$stamp" || return 0
 	say "building and installing the package"
 	touch "$stamp.new"
-	quietly pip-install "$PY" -m pip install --no-build-isolation --no-deps --force-reinstall \
-		--config-settings=build-dir="$BUILD/wheel" --config-settings=compile-args="-j$JOBS" "$ROOT"
+	# A build directory of other options than today's does not do.
+	pip_install || { rm -rf "$BUILD/wheel" && pip_install; } || return
 	mv "$stamp.new" "$stamp"
 }
 
