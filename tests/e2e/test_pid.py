@@ -76,6 +76,53 @@ def test_threads(watch_target):
     assert aggs[2] == {(): 4 * sum(range(500))}
 
 
+def test_threads_on_one_cpu(trace, target):
+    """They take turns in the middle of programs, which must not get into each other's texts."""
+    os.sched_setaffinity(target.pid, {min(os.sched_getaffinity(target.pid))})
+    t = trace(
+        "pid$1:a.out:twice:entry"
+        ' { this->s = strjoin("key-", lltostr(arg0)); @[this->s, strlen(this->s)] = count(); }',
+        target.pid,
+    )
+    target.do("threads", 16, 300)
+    rows = t.finish().aggregations()[1]
+    assert rows == {(f"key-{i}", len(f"key-{i}")): 16 for i in range(300)}
+
+
+def test_in_a_container(trace, target_binary):
+    """The program is a file that only its own mount namespace has, and its number there is another one."""
+    script = f"mount -t tmpfs none /mnt && cp {target_binary} /mnt/inside && exec /mnt/inside"
+    outer = subprocess.Popen(
+        ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        if outer.stdout.readline() != "ok 0\n":
+            pytest.skip(f"no namespaces here: {outer.stderr.read()}")
+        children = f"/proc/{outer.pid}/task/{outer.pid}/children"
+        with open(children) as f:
+            pid = int(f.read().split()[0])
+        t = trace(
+            "pid$1:a.out:twice:entry { trace(arg0); ustack(1); }"
+            "target$1:inside::twice { @ = count(); }"
+            "pid$1:/mnt/inside:inner:entry { @i = count(); }",
+            pid,
+        )
+        for command in ("value 5", "probes 2", "nested 3"):
+            outer.stdin.write(command + "\n")
+            outer.stdin.flush()
+            outer.stdout.readline()
+        t.finish()
+        assert t.data == [5, ["inside`twice"]]
+        assert t.aggregations() == {1: {(): 4}, 2: {(): 3}}
+    finally:
+        outer.kill()
+        outer.communicate()
+
+
 # Without links of many uprobes each function is a perf event, which takes long to close.
 SLOW_KERNEL = os.uname().release.startswith("6.1.")
 
