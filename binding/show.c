@@ -225,6 +225,8 @@ static int on_record(const dtrace_probedata_t *data, const dtrace_recdesc_t *rec
 	struct py_command *cmd = self->command;
 
 	if (!rec) {
+		if (!cmd->fresh) /* setopt() in this firing */
+			refresh(cmd, self->h);
 		if (!cmd->quiet || cmd->flow)
 			fputc('\n', cmd->out);
 		return DTRACE_CONSUME_NEXT;

@@ -468,3 +468,31 @@ def test_the_code_for_the_kernel_is_shown() -> None:
     assert "exit" in done.err
     done = pydtrace("-e", "-S", "-n", "BEGIN{exit(0)}")
     assert done.err.startswith("== dt_begin\n") and (done.out, done.status) == ("", 0)
+
+
+# ---- actions that change the output -----------------------------------------------------------------------
+
+
+def test_setopt_in_a_program_works_at_once() -> None:
+    program = (
+        'BEGIN{trace(1)} BEGIN{setopt("quiet")} BEGIN{trace(2)} '
+        'BEGIN{setopt("quiet", "no"); trace(3)} BEGIN{exit(0)}'
+    )
+    out = pydtrace("-n", program).out
+    assert out == f"{HEADER}{BEGIN}          1\n{BEGIN}2          3\n{BEGIN}\n\n"
+
+
+def test_freopen_takes_the_columns_along(tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    program = (
+        f'BEGIN{{freopen("{file}"); trace(1)}} BEGIN{{trace(2)}} '
+        'BEGIN{freopen(""); trace(3)} BEGIN{exit(0)}'
+    )
+    out = pydtrace("-w", "-n", program).out
+    assert out == f"{HEADER}{BEGIN}          3\n{BEGIN}\n\n"
+    assert file.read_text() == f"          1\n{BEGIN}          2\n{BEGIN}"
+
+
+def test_commands_print_in_order() -> None:
+    program = r'BEGIN{printf("a\n"); system("echo b"); printf("c\n"); exit(0)}'
+    assert pydtrace("-w", "-q", "-n", program).out == "a\nb\nc\n\n"
