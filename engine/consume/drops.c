@@ -92,7 +92,7 @@ static int tell_missed(dtrace_hdl_t *h)
 {
 	static const struct drop missed = { DTRACEDROP_PRINCIPAL, "DTRACEDROP_PRINCIPAL",
 					    "missed firing%s",
-					    " (the probe's program was preempted on that CPU)",
+					    " (the probe's program was running on that CPU already)",
 					    false };
 	struct dt_consumer *c = h->consumer;
 
