@@ -49,10 +49,11 @@ packages_of() {
 	run) echo gcc libc6-dev pkg-config python3 python3-dev python3-venv libbpf-dev libelf-dev \
 		zlib1g-dev libiberty-dev ca-certificates ;;
 	wheel) echo git ;;
+	docs) echo python3 ;;
 	test) echo clang libclang-rt-14-dev ;;
 	bench) echo bpftrace python3-bpfcc linux-headers-amd64 clang ;;
 	kernels) echo qemu-system-x86 busybox-static cpio xz-utils zstd lz4 ;;
-	*) die "no such purpose: $1 (run, test, wheel, bench, kernels)" ;;
+	*) die "no such purpose: $1 (run, test, wheel, docs, bench, kernels)" ;;
 	esac
 }
 

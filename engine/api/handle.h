@@ -129,6 +129,8 @@ int dt_print_record(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,
 /* Library actions clear, trunc, normalize, denormalize, setopt, ftruncate; number of records used. */
 int dt_libact(dtrace_hdl_t *h, FILE *fp, const dtrace_probedata_t *data,
 	      const dtrace_recdesc_t *rec, int nrecs);
+/* Some record or key is an address of a process. */
+bool dt_names_processes(const struct dt_object *o);
 /* Text out: to fp, or to the buffered handler when fp is NULL (EDT_NOBUFFERED without one). */
 int dt_printf(dtrace_hdl_t *h, FILE *fp, const char *fmt, ...) DT_PRINTF(3, 4);
 int dt_buffered_flush(dtrace_hdl_t *h, const dtrace_probedata_t *pd, const dtrace_recdesc_t *rec,
@@ -156,6 +158,9 @@ u32 dt_version_number(const dtrace_hdl_t *h);
 /* Processes under control: those that exited meanwhile are reported to the handler; true when there were some
  * and none is left. */
 bool dt_procs_check(dtrace_hdl_t *h);
+/* Learn what they map, now and then while they are young; when to come again (CLOCK_MONOTONIC ns). */
+void dt_procs_look(dtrace_hdl_t *h, u64 now);
+u64 dt_procs_look_due(const dtrace_hdl_t *h);
 int dt_procs_watch(dtrace_hdl_t *h); /* add all to epoll_fd */
 void dt_procs_free(dtrace_hdl_t *h);
 /* Run a created process to where its files are to be looked at. */
@@ -182,6 +187,7 @@ struct dtrace_hdl {
 	struct dt_usyms *usyms;
 	struct dt_users *users;
 	struct dt_lateproc *lateprocs; /* api/late.c */
+	bool names_processes;          /* some record or key is an address of a process */
 	u64 last_late;
 	struct dt_user userops;
 	struct dtrace_prog *progs, **progs_tail;

@@ -13,7 +13,44 @@ struct ps_prochandle {
 	struct ps_prochandle *next;
 	bool created, gone;
 	int status; /* of wait(2), once gone; -1: not known */
+	u32 looks;  /* how often its mappings were looked at; LOOKS: enough */
+	u64 next_look;
 };
+
+/*
+ * A process may be over before the first stack of it is seen, and then nobody knows what its addresses were.  Those
+ * under control are looked at while they are young, when the program has use for that.
+ */
+static const u64 look_after[] = { 0, 2000000, 8000000, 30000000, 100000000, 400000000 };
+#define LOOKS DT_NELEM(look_after)
+
+static bool wants_look(const dtrace_hdl_t *h, const struct ps_prochandle *p)
+{
+	return h->names_processes && !p->gone && p->looks < LOOKS;
+}
+
+void dt_procs_look(dtrace_hdl_t *h, u64 now)
+{
+	struct ps_prochandle *p;
+
+	for (p = h->procs; p; p = p->next)
+		if (wants_look(h, p) && now >= p->next_look) {
+			dt_usyms_look(h->usyms, dt_proc_pid(p->proc));
+			if (++p->looks < LOOKS)
+				p->next_look = now + look_after[p->looks];
+		}
+}
+
+u64 dt_procs_look_due(const dtrace_hdl_t *h)
+{
+	const struct ps_prochandle *p;
+	u64 due = UINT64_MAX;
+
+	for (p = h->procs; p; p = p->next)
+		if (wants_look(h, p))
+			due = DT_MIN(due, p->next_look);
+	return due;
+}
 
 static int watch(dtrace_hdl_t *h, struct ps_prochandle *p)
 {

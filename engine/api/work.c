@@ -275,6 +275,7 @@ static bool has_exited(dtrace_hdl_t *h)
 
 static int start(dtrace_hdl_t *h)
 {
+	h->names_processes = !dt_opt(h, DT_OPT_NORESOLVE) && dt_names_processes(h->obj);
 	h->consumer = dt_consumer_new(h);
 	if (!h->consumer)
 		return h->err.code ? -1 : dt_set_errno(h, EDT_NOMEM);
@@ -405,6 +406,7 @@ int dtrace_status(dtrace_hdl_t *h)
 		return DTRACE_STATUS_NONE;
 	if (h->stopped)
 		return dt_drops_check(h) < 0 ? DTRACE_STATUS_ERROR : DTRACE_STATUS_STOPPED;
+	dt_procs_look(h, now);
 	if (dt_procs_check(h) || has_exited(h))
 		return stop_with(h, DTRACE_STATUS_EXITED);
 	if (check_late(h, now) < 0)
@@ -535,6 +537,8 @@ int64_t dtrace_work_due(dtrace_hdl_t *h)
 	due = statusrate || !h->last_status ? until(h->last_status, statusrate, now) : INT64_MAX;
 	if (dt_late_any(h))
 		due = DT_MIN(due, until(h->last_late, LATE_NS, now));
+	if (dt_procs_look_due(h) != UINT64_MAX)
+		due = DT_MIN(due, until(dt_procs_look_due(h), 0, now));
 	if (!is_kept(h) && (switchrate || !h->last_switch))
 		due = DT_MIN(due, until(h->last_switch, switchrate, now));
 	if (!is_kept(h) && dt_spec_waiting(h)) /* a clause was still writing */

@@ -16,6 +16,23 @@ bool dt_kind_has_pid(enum dt_datakind kind)
 	return kind == DT_D_USTACK || kind == DT_D_USYM || kind == DT_D_UMOD || kind == DT_D_UADDR;
 }
 
+bool dt_names_processes(const struct dt_object *o)
+{
+	for (u32 i = 0; i < o->nepids; i++)
+		for (int k = 0; k < o->epids[i].desc.dtepd_nrecs; k++) {
+			const struct dt_datum *d =
+				(const void *)(uintptr_t)o->epids[i].desc.dtepd_rec[k].dtrd_uarg;
+
+			if (d && dt_kind_has_pid(d->kind))
+				return true;
+		}
+	for (u32 i = 0; i < o->naggs; i++)
+		for (u32 k = 0; k < o->aggs[i].nkeys; k++)
+			if (dt_kind_has_pid(o->aggs[i].keys[k].kind))
+				return true;
+	return false;
+}
+
 static bool resolving(const dtrace_hdl_t *h)
 {
 	return !dt_opt(h, DT_OPT_NORESOLVE);

@@ -40,6 +40,8 @@ void dt_usyms_free(struct dt_usyms *u);
 /* Learn a process's mappings while it lives (again when they may have changed); cheap when known and
  * unchanged.  0, or -1 when it is gone and was never known. */
 int dt_usyms_learn(struct dt_usyms *u, pid_t pid);
+/* The same, whether there is a sign of change or not: of a young process, which is still mapping files. */
+int dt_usyms_look(struct dt_usyms *u, pid_t pid);
 struct dt_usym {
 	const char *object; /* basename of the mapped file; "[vdso]", "[heap]" ... or "perf" ; "" unknown */
 	const char *path;

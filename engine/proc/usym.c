@@ -391,6 +391,15 @@ int dt_usyms_learn(struct dt_usyms *u, pid_t pid)
 	return learn(u, pid, &p);
 }
 
+int dt_usyms_look(struct dt_usyms *u, pid_t pid)
+{
+	struct process *p = process_find(u, pid);
+
+	if (p)
+		p->looked = p->checked = 0;
+	return learn(u, pid, &p);
+}
+
 /* ---- resolving ---------------------------------------------------------------------------------------------------------- */
 
 static const struct dt_mapping *find_in(const struct process *p, u64 addr,
