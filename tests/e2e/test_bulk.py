@@ -16,20 +16,23 @@ def test_tables_for_others() -> None:
     pl = pytest.importorskip("polars")
     np = pytest.importorskip("numpy")
     own_name = Path("/proc/thread-self/comm").read_text().rstrip("\n")
+    zeros = os.open("/dev/zero", os.O_RDONLY)
     s = dtrace.trace(
         """
-        syscall::read:entry /pid == $target && arg2 < 1000/
+        syscall::read:entry /pid == $target && arg0 == $1/
         {
             trace(execname); trace(arg2); ustack(4); @size = quantize(arg2); @[execname] = avg(arg2);
         }
         """,
+        args=[str(zeros)],
         target=dtrace.CURRENT,
         engine="embedded",
     )
-    with s, open("/dev/zero", "rb", buffering=0) as zeros:
+    with s:
         for size in range(1, 501):
-            os.read(zeros.fileno(), size)
+            os.read(zeros, size)
         snapshot, tables = s.snapshot(), s.poll_tables()  # reading symbols is reading, too
+    os.close(zeros)
     table = pa.table(tables)
     table.validate(full=True)
     assert table.num_rows == 500
