@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmarks' programs in D: what floor.c does, with the same arguments and answers.
 
-begin | syscalls SECONDS | time begin|syscalls ROUNDS
+begin | syscalls SECONDS | time begin|syscalls ROUNDS | attach PROBES | footprint
 run count|execname|quantize|trace|printf | file OUT | callback | events | columns | keys | keys-columns
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import select
 import sys
@@ -26,6 +27,7 @@ PROGRAMS = {
     "printf": r'syscall::read:entry { printf("%d %s %d\n", pid, execname, arg2) }',
     "file": r'syscall::read:entry { printf("%d\n", arg0) }',
     "keys": "syscall::read:entry { @[arg2] = count() }",
+    "footprint": "tick-1000hz { n++; @[n % 100] = count(); @sizes = quantize(n); trace(n) }",
 }
 
 
@@ -62,6 +64,45 @@ def time_rounds(what: str, rounds: int) -> None:
         taken.append(time.monotonic_ns() - start)
         time.sleep(0.05)
     print(json.dumps(taken))
+
+
+def attach(probes: str) -> None:
+    """How long it takes to compile for, to enable and to disable these probes, in milliseconds."""
+    c = dtrace.DTraceConsumer(on_drop=lambda drop: None)
+
+    def disable() -> None:
+        c.stop()
+        c.close()
+
+    times = [time.monotonic()]
+    for step in (
+        lambda: c.strcompile(f"{probes} {{ @ = count() }}"),
+        c.go,
+        disable,
+    ):
+        step()
+        times.append(time.monotonic())
+    taken = (1e3 * (end - start) for start, end in itertools.pairwise(times))
+    print(json.dumps(dict(zip(("compile", "enable", "disable"), taken, strict=True))))
+
+
+def footprint() -> None:
+    """Reads records and aggregations a hundred times a second."""
+    c = consumer(PROGRAMS["footprint"])
+    seen = 0
+
+    def on_record(probe: dict[str, str], rec: Any) -> None:
+        nonlocal seen
+        seen += rec is not None
+
+    def drain() -> bool:
+        c.consume(on_record)
+        c.aggwalk(lambda varid, key, value: None)
+        return False
+
+    wait_for_end(drain)
+    c.stop()
+    print(json.dumps({"seen": seen}))
 
 
 def wait_for_end(drain: Callable[[], bool] | None = None) -> None:
@@ -176,6 +217,10 @@ def main() -> None:
         start_stop("syscalls", float(rest[0]))
     elif mode == "time":
         time_rounds(rest[0], int(rest[1]))
+    elif mode == "attach":
+        attach(rest[0])
+    elif mode == "footprint":
+        footprint()
     elif mode == "run":
         run(rest[0])
     elif mode == "callback":

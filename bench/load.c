@@ -5,6 +5,7 @@
  *	load CPU burst CALL BURSTS CALLS PAUSE	bursts with a pause (in us) after each; says how long
  *						a call took in the median burst
  *	load CPU flood CALL SECONDS		as many calls as there can be
+ *	load CPU rate CALL PER_SECOND SECONDS	that many a second, in small portions; what is late is made up for
  *	load CPU keys N				read(-1, buf, k) for each k below N
  *
  * CALL is getppid, or read: read(-1, buf, k) with k going round in 0 ... 65535.  Runs on that CPU alone.
@@ -19,7 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WARM_UP = 500 }; /* calls in front of each burst that are not timed */
+enum {
+	WARM_UP = 500, /* calls in front of each burst that are not timed */
+	PORTION = 100, /* calls between two looks at the clock */
+};
 
 static char buf[1 << 16];
 
@@ -92,6 +96,21 @@ static void flood(void (*call)(long), double seconds)
 	printf("{\"calls\": %ld, \"seconds\": %.4f}\n", calls, (t - start) / 1e9);
 }
 
+static void rate(void (*call)(long), double per_second, double seconds)
+{
+	double start = now(), end = start + seconds * 1e9, t = start;
+	long calls = 0;
+
+	while (t < end) {
+		if (calls <= (t - start) / 1e9 * per_second) {
+			call(PORTION);
+			calls += PORTION;
+		}
+		t = now();
+	}
+	printf("{\"calls\": %ld, \"seconds\": %.4f}\n", calls, (t - start) / 1e9);
+}
+
 static void keys(long n)
 {
 	for (long i = 0; i < n; i++)
@@ -117,6 +136,8 @@ int main(int argc, char **argv)
 		burst(find_call(argv[3]), atoi(argv[4]), atol(argv[5]), atoi(argv[6]));
 	else if (strcmp(argv[2], "flood") == 0 && argc == 5)
 		flood(find_call(argv[3]), atof(argv[4]));
+	else if (strcmp(argv[2], "rate") == 0 && argc == 6)
+		rate(find_call(argv[3]), atof(argv[4]), atof(argv[5]));
 	else if (strcmp(argv[2], "keys") == 0 && argc == 4)
 		keys(atol(argv[3]));
 	else

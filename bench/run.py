@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures pydtrace beside a hand-written libbpf program, bpftrace and bcc, in one run.
 
-    run.py [--quick] [--only GROUP] [--json FILE] [--rounds N]
+    run.py [--quick] [--only GROUP] [--json FILE] [--rounds N] [--long SECONDS]
 
 Contenders take turns within each round, so that a machine that slows down does so for all of them.
 Every figure is the median over the rounds.  The tracers run on one CPU and the traced load on
@@ -30,6 +30,7 @@ BUILD = Path(os.environ.get("PYDTRACE_BUILD", HERE.parent / "build")) / "bench"
 CPUS = sorted(os.sched_getaffinity(0))
 TRACER_CPU, LOAD_CPU = CPUS[0], CPUS[-1]
 LIMIT = 180.0  # seconds, for anything started here
+OFFERED = 1_000_000  # events a second, of the load that may be too much
 
 Result = dict[str, Any]
 
@@ -78,6 +79,11 @@ class WorkerRun:
                 _, err = self.child.communicate()
                 raise Failed(last_line(err))
 
+    def pid(self) -> int:
+        """Of the worker itself, which is the child of `timed`."""
+        pid = self.child.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+
     def stop(self) -> Result:
         out, err = self.child.communicate(timeout=LIMIT)
         if self.child.returncode or not out.strip():
@@ -105,6 +111,8 @@ class Bpftrace:
         "trace": r't:syscalls:sys_enter_read { printf("%d\n", args->fd); }',
         "printf": r't:syscalls:sys_enter_read { printf("%d %s %d\n", pid, comm, args->count); }',
         "keys": "t:syscalls:sys_enter_read { @[args->count] = count(); }",
+        "footprint": "interval:hz:1000 { @n++; @[@n % 100] = count(); @sizes = hist(@n); "
+        r'printf("%d\n", @n); } interval:ms:100 { print(@); }',
     }
     whole = {
         "begin": "BEGIN { exit(); }",
@@ -131,10 +139,12 @@ class BpftraceRun:
         self.out = BUILD / "bpftrace.out"
         self.rss = BUILD / "rss.json"
         self.out.write_text("")
+        # Large buffers count as memory: where that is what is measured, bpftrace has its defaults.
+        env = None if what == "footprint" else tool.env
         # `timed` passes nothing on: the interrupt goes to bpftrace itself.
         self.child = subprocess.Popen(
             ["bpftrace", "-o", str(self.out), "-e", tool.programs[what]],
-            env=tool.env,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -147,6 +157,9 @@ class BpftraceRun:
                 raise Failed(last_line(self.child.stderr.read()))
             time.sleep(0.02)
         time.sleep(0.4)  # it says so before it attaches
+
+    def pid(self) -> int:
+        return self.child.pid
 
     def peak_kb(self) -> int:
         status = Path(f"/proc/{self.child.pid}/status").read_text()
@@ -195,6 +208,9 @@ class CommandRun:
         if self.child.poll() is not None:
             assert self.child.stderr
             raise Failed(last_line(self.child.stderr.read()))
+
+    def pid(self) -> int:
+        return self.child.pid
 
     def stop(self) -> Result:
         self.child.send_signal(signal.SIGINT)
@@ -266,13 +282,82 @@ def tracing(tool: Tool, mode: list[str]) -> Iterator[Run]:
         run.kill()
 
 
+@contextlib.contextmanager
+def standing(command: list[str]) -> Iterator[int]:
+    """A process to be traced: says `ready`, and stays until its standard input ends."""
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout
+        if child.stdout.readline() != "ready\n":
+            raise Failed(f"{command[0]} did not start")
+        yield child.pid
+
+
+# Of each tool: the command up to the name of the file to write, the program, what a record looks
+# like in that file, and how the tool tells of drops.
+OVERLOAD: dict[str, tuple[list[str], list[str], bytes, bytes]] = {
+    "pydtrace": (
+        [*PYDTRACE, "-o"],
+        ["-n", "syscall::getppid:entry /pid == $target/ { trace(arg0) }"],
+        rb"getppid:entry",
+        rb"(\d+) drops? on CPU",
+    ),
+    "bpftrace": (
+        ["bpftrace", "-o"],
+        [
+            "-e",
+            "t:syscalls:sys_enter_getppid /pid == cpid/ "
+            r'{ printf("%d\n", args->__syscall_nr); }',
+        ],
+        rb"^\d+$",
+        rb"Lost (\d+) events",
+    ),
+}
+
+
+def overload(
+    command: list[str], program: list[str], record: bytes, drops: bytes, seconds: float
+) -> tuple[int, float, int, int]:
+    """Calls made by a load under `command`, in what time; records seen, and drops told of."""
+    out = BUILD / "overload.out"
+    out.unlink(missing_ok=True)
+    work = [str(BUILD / "load"), *map(str, (LOAD_CPU, "rate", "getppid", OFFERED, seconds))]
+    try:
+        done = subprocess.run(
+            [*command, str(out), *program, "-c", " ".join(work)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LIMIT,
+            preexec_fn=pin,
+        )
+        answer = re.search(rb'^\{"calls.*\}$', done.stdout, flags=re.M)
+        if not answer:
+            raise Failed(last_line(done.stderr.decode(errors="replace")))
+        text = out.read_bytes()
+    finally:
+        out.unlink(missing_ok=True)
+    told = sum(int(n) for said in (done.stdout, done.stderr, text) for n in re.findall(drops, said))
+    seen = sum(1 for _ in re.finditer(record, text, flags=re.M))
+    result = json.loads(answer[0])
+    return result["calls"], result["seconds"], seen, told
+
+
+def resident_kb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+
+
 # ---- results ------------------------------------------------------------------------------------
 class Row:
     """One line of the table: a measured quantity, and each contender's figures for it."""
 
-    def __init__(self, group: str, name: str, unit: str, more_is_better: bool = False) -> None:
+    def __init__(
+        self, group: str, name: str, unit: str, more_is_better: bool = False, compare: bool = True
+    ) -> None:
         self.group, self.name, self.unit = group, name, unit
         self.more_is_better = more_is_better
+        self.compare = compare  # does a ratio say anything?
         self.figures: dict[str, list[float]] = {}
         self.notes: dict[str, str] = {}
 
@@ -286,7 +371,7 @@ class Row:
     def ratio(self, to: str) -> float | None:
         """How many times better pydtrace is than `to` (below 1: worse); to the floor: its cost."""
         ours, theirs = self.median("pydtrace"), self.median(to)
-        if not ours or not theirs:
+        if not self.compare or not ours or not theirs:
             return None
         better = ours / theirs if self.more_is_better else theirs / ours
         return 1 / better if to == "floor" else better
@@ -306,10 +391,11 @@ class Row:
 
 
 class Bench:
-    def __init__(self, tools: list[Tool], rounds: int, quick: bool) -> None:
+    def __init__(self, tools: list[Tool], rounds: int, quick: bool, long: float) -> None:
         self.tools = tools
         self.rounds = rounds
         self.quick = quick
+        self.long = long
         self.rows: list[Row] = []
         self.peaks: dict[tuple[str, str], Row] = {}
 
@@ -342,8 +428,9 @@ class Bench:
     def timed(self, command: list[str], env: dict[str, str]) -> Result:
         rss = BUILD / "rss.json"
         rss.unlink(missing_ok=True)
-        run_to_end([str(BUILD / "timed"), str(rss), *command], env)
+        out = run_to_end([str(BUILD / "timed"), str(rss), *command], env)
         result: Result = json.loads(rss.read_text())
+        result["lines"] = out.count("\n")
         if result["status"] != 0:
             raise Failed(f"exit status {result['status']}")
         return result
@@ -377,7 +464,58 @@ class Bench:
                     took = self.timed(tool.process("syscalls-by-number"), tool.env)
                     row.add(tool.name, took["seconds"] * 1e3)
 
-    # 2. what a firing costs
+    # 2. attaching to very much
+
+    def attach_one(self, name: str, probes: str, rounds: int) -> Row:
+        """Each time in a process of its own: nothing is known from the time before."""
+        rows = {
+            step: self.row("attach", f"{name}: {step}", "ms")
+            for step in ("compile", "enable", "disable")
+        }
+        for _ in range(rounds):
+            for tool in self.tools:
+                if tool.name != "pydtrace" or not isinstance(tool, Worker):
+                    continue
+                try:
+                    out = run_to_end([*tool.command, "attach", probes], tool.env)
+                except (Failed, subprocess.TimeoutExpired) as error:
+                    rows["enable"].notes[tool.name] = str(error)
+                    continue
+                for step, ms in json.loads(out).items():
+                    rows[step].add(tool.name, ms)
+        return rows["enable"]
+
+    def attach(self) -> None:
+        self.attach_one("all system calls, entry and return", "syscall:::", self.rounds)
+        self.attach_one("all tracepoints", "sdt:::", self.rounds)
+        with standing([str(BUILD / "functions")]) as pid:
+            self.attach_one(
+                "5,000 functions of a process", f"pid{pid}:functions:f[0-9]*:entry", self.rounds
+            )
+        python = [
+            "/usr/bin/python3",
+            "-c",
+            "import ssl, sys; print('ready', flush=True); sys.stdin.read()",
+        ]
+        with standing(python) as pid:
+            probes = f"pid{pid}:::entry"
+            row = self.attach_one("every function of a Python process", probes, 1)
+            with contextlib.suppress(Failed):
+                listed = run_to_end([*PYDTRACE, "-l", "-n", probes]).count("\n") - 1
+                row.notes["pydtrace"] = f"{listed:,} functions, libraries included"
+        row = self.row("attach", "everything listed, start to exit", "ms")
+        commands = {"pydtrace": [*PYDTRACE, "-l"], "bpftrace": ["bpftrace", "-l"]}
+
+        def listing(tool: Tool) -> None:
+            if tool.name not in commands:
+                raise Failed("has no command line")
+            took = self.timed(commands[tool.name], tool.env)
+            row.add(tool.name, took["seconds"] * 1e3)
+            row.notes[tool.name] = f"lists {took['lines']:,} lines"
+
+        self.each(row, listing)
+
+    # 3. what a firing costs
 
     def cost(self) -> None:
         programs = {
@@ -405,7 +543,7 @@ class Bench:
 
             self.each(row, measure)
 
-    # 3. records delivered
+    # 4. records delivered
 
     def flood(self, tool: Tool, row: Row, mode: list[str]) -> None:
         seconds = 1.0 if self.quick else 2.0
@@ -442,7 +580,30 @@ class Bench:
         self.each(text, lambda t: self.flood(t, text, ["file", str(BUILD / "records.out")]))
         (BUILD / "records.out").unlink(missing_ok=True)
 
-    # 4. aggregations read
+    # 5. more than can be delivered, perhaps
+
+    def drops(self) -> None:
+        seconds = 1.0 if self.quick else 3.0
+        offered = self.row("drops", f"offered, {OFFERED:,} wanted", "1/s", more_is_better=True)
+        delivered = self.row("drops", "delivered to a file", "1/s", more_is_better=True)
+        dropped = self.row("drops", "dropped", "%", compare=False)
+        silent = self.row("drops", "neither delivered nor told of", "records", compare=False)
+
+        def measure(tool: Tool) -> None:
+            if tool.name not in OVERLOAD:
+                raise Failed("has no command line")
+            calls, taken, seen, told = overload(*OVERLOAD[tool.name], seconds)
+            offered.add(tool.name, calls / taken)
+            delivered.add(tool.name, seen / taken)
+            dropped.add(tool.name, 100 - 100 * seen / calls)
+            silent.add(tool.name, calls - seen - told)
+
+        self.each(offered, measure)
+        for name in offered.figures:
+            if (offered.median(name) or 0) < OFFERED * 0.95:
+                offered.notes[name] = "slows the load down"
+
+    # 6. aggregations read
 
     def rows_read(self) -> None:
         keys = 100_000
@@ -476,7 +637,7 @@ class Bench:
         row.notes["bpftrace"] = "prints them as text"
         row.notes["floor"] = "sums them in C"
 
-    # 5. the command line
+    # 7. the command line
 
     def command_line(self) -> None:
         row = self.row("cli", "BEGIN { exit(0) }, start to exit", "ms")
@@ -524,12 +685,66 @@ class Bench:
 
             self.each(lines, flood)
 
+    # 8. a long run
+
+    def footprint(self) -> None:
+        """All at the same time: it is memory that is measured, and it takes long enough."""
+        program = (
+            "tick-1000hz { n++; @[n % 100] = count(); @sizes = quantize(n); trace(n) } "
+            "tick-100ms { printa(@); }"
+        )
+        kinds: dict[str, dict[str, Run]] = {"through the API": {}, "command line": {}}
+        with contextlib.ExitStack() as stack:
+            for tool in self.tools:
+                started: list[tuple[str, Run]] = []
+                if tool.name == "pydtrace":
+                    started.append(("through the API", tool.start(["footprint"])))
+                    started.append(("command line", CommandRun("-n", program)))
+                elif isinstance(tool, Bpftrace):
+                    started.append(("command line", tool.start(["run", "footprint"])))
+                for kind, run in started:
+                    stack.callback(run.kill)
+                    kinds[kind][tool.name] = run
+            samples = self.sample([run for runs in kinds.values() for run in runs.values()])
+            seen = {run: run.stop()["seen"] for run in samples}
+        for kind, runs in kinds.items():
+            size = self.row("footprint", f"{kind}: resident", "MB")
+            grown = self.row("footprint", f"{kind}: growth", "kB", compare=False)
+            for name, run in runs.items():
+                kb = samples[run]
+                quarter = max(1, len(kb) // 4)
+                first, last = (statistics.median(part) for part in (kb[:quarter], kb[-quarter:]))
+                if seen[run] < 900 * self.long:
+                    size.notes[name] = f"saw {seen[run]} firings"
+                size.add(name, last / 1024)
+                grown.add(name, last - first)
+                grown.notes[name] = (
+                    f"after {self.warm_up():.0f} s of warm-up, in {self.long - self.warm_up():.0f} s"
+                )
+
+    def warm_up(self) -> float:
+        return min(10.0, self.long / 4)
+
+    def sample(self, runs: list[Run]) -> dict[Run, list[float]]:
+        """The resident memory of each after its warm-up, in kB, over the long run."""
+        end = time.monotonic() + self.long
+        time.sleep(self.warm_up())
+        samples: dict[Run, list[float]] = {run: [] for run in runs}
+        while time.monotonic() < end:
+            for run in runs:
+                samples[run].append(resident_kb(run.pid()))
+            time.sleep(max(0.05, self.long / 400))
+        return samples
+
     GROUPS = {
         "start": start,
+        "attach": attach,
         "cost": cost,
         "records": records,
+        "drops": drops,
         "rows": rows_read,
         "cli": command_line,
+        "footprint": footprint,
     }
 
     def run(self, groups: list[str]) -> None:
@@ -567,10 +782,13 @@ def machine() -> dict[str, str]:
 # ---- the table ----------------------------------------------------------------------------------
 TITLES = {
     "start": "From start to stop",
+    "attach": "Attaching to very much",
     "cost": "Cost of one firing, beyond the untraced system call",
     "records": "Records delivered per second",
+    "drops": f"A load of {OFFERED:,} system calls per second, all of them printed, default options",
     "rows": "Aggregation rows delivered per second",
     "cli": "The command line",
+    "footprint": "Memory over a long run: 1,000 firings per second, records and aggregations",
     "memory": "Peak memory of the tracer",
 }
 
@@ -632,7 +850,10 @@ def main() -> None:
     args = argparse.ArgumentParser(description=__doc__)
     args.add_argument("--quick", action="store_true", help="fewer rounds, shorter loads")
     args.add_argument("--rounds", type=int, help="default: 5, or 2 with --quick")
-    args.add_argument("--only", help="groups, with commas: start, cost, records, rows, cli")
+    args.add_argument("--only", help=f"groups, with commas: {', '.join(Bench.GROUPS)}")
+    args.add_argument(
+        "--long", type=float, help="seconds of the long run; default: 60, or 4 with --quick"
+    )
     args.add_argument("--tools", help="contenders, with commas")
     args.add_argument("--json", type=Path, default=BUILD.parent / "bench.json")
     opts = args.parse_args()
@@ -640,7 +861,12 @@ def main() -> None:
     groups = opts.only.split(",") if opts.only else list(Bench.GROUPS)
     if unknown := set(groups) - set(Bench.GROUPS):
         args.error(f"no such group: {', '.join(unknown)}")
-    bench = Bench(tools, opts.rounds or (2 if opts.quick else 5), opts.quick)
+    bench = Bench(
+        tools,
+        opts.rounds or (2 if opts.quick else 5),
+        opts.quick,
+        opts.long or (4.0 if opts.quick else 60.0),
+    )
     bench.run(groups)
     print_table(bench)
     opts.json.write_text(json.dumps(bench.as_json(), indent=1) + "\n")
