@@ -75,11 +75,12 @@ def attach(probes: str) -> None:
         c.close()
 
     times = [time.monotonic()]
-    for step in (
+    steps: list[Callable[[], None]] = [
         lambda: c.strcompile(f"{probes} {{ @ = count() }}"),
         c.go,
         disable,
-    ):
+    ]
+    for step in steps:
         step()
         times.append(time.monotonic())
     taken = (1e3 * (end - start) for start, end in itertools.pairwise(times))
