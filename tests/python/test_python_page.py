@@ -27,7 +27,7 @@ def test_names() -> None:
     for name in sorted(names):
         found: object = dtrace
         for part in name.split("."):
-            if found is dtrace and part in ("prometheus", "otel", "plot", "fleet"):
+            if found is dtrace and part in ("prometheus", "otel", "plot", "fleet", "probes"):
                 found = pytest.importorskip(f"dtrace.{part}")
             else:
                 found = getattr(found, part)
