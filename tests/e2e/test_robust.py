@@ -47,7 +47,6 @@ def test_suspended_consumer(workload):
         [sys.executable, "-c", CONSUMER, program, str(workload.pid)],
         stdout=subprocess.PIPE,
         text=True,
-        env=clean_env(),
     )
     try:
         assert consumer.stdout.readline() == "ready\n"
