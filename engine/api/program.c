@@ -70,13 +70,14 @@ static void show_tree(const struct dt_program *p)
 }
 
 static dtrace_prog_t *compile_text(dtrace_hdl_t *h, const char *text, size_t len,
-				   dtrace_probespec_t spec)
+				   dtrace_probespec_t spec, bool script)
 {
 	struct dt_program *p = dt_program_new(&h->env, NULL, text, len, spec);
 	int rv;
 
 	if (!p)
 		return h->err.code ? NULL : dt_set_errno_null(h, EDT_NOMEM);
+	p->script = script;
 	h->compiling = true;
 	rv = dt_program_compile(p, DT_STAGE_CHECK);
 	h->compiling = false;
@@ -85,7 +86,7 @@ static dtrace_prog_t *compile_text(dtrace_hdl_t *h, const char *text, size_t len
 	return rv < 0 ? dt_compile_failed(h, p) : add_program(h, p);
 }
 
-/* dir: where the text comes from, NULL: from no file */
+/* dir: the folder of the file that the text comes from, "": not known, NULL: it comes from no file */
 static dtrace_prog_t *compile(dtrace_hdl_t *h, const char *text, size_t len, dtrace_probespec_t spec,
 			      u32 cflags, int argc, char *const argv[], const char *dir)
 {
@@ -102,9 +103,9 @@ static dtrace_prog_t *compile(dtrace_hdl_t *h, const char *text, size_t len, dtr
 		return NULL;
 	env_prepare(h, cflags, argc, argv);
 	if (!(h->env.cflags & DTRACE_C_CPP))
-		prog = compile_text(h, text, len, spec);
-	else if (dt_preprocess(h, text, len, dir, &made) == 0)
-		prog = compile_text(h, dt_str_cstr(&made), made.len, spec);
+		prog = compile_text(h, text, len, spec, dir != NULL);
+	else if (dt_preprocess(h, text, len, dir && *dir ? dir : NULL, &made) == 0)
+		prog = compile_text(h, dt_str_cstr(&made), made.len, spec, dir != NULL);
 	dt_str_fini(&made);
 	h->env.argc = 0;
 	h->env.argv = NULL;
@@ -164,7 +165,7 @@ dtrace_prog_t *dtrace_program_fcompile(dtrace_hdl_t *h, FILE *fp, unsigned int c
 	} else {
 		folder_of(fp, dir, sizeof(dir));
 		prog = compile(h, dt_str_cstr(&text), text.len, DTRACE_PROBESPEC_NONE, cflags, argc,
-			       argv, *dir ? dir : NULL);
+			       argv, dir);
 	}
 	dt_str_fini(&text);
 	return prog;

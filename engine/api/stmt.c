@@ -134,7 +134,7 @@ static struct dt_stmts *statements(dtrace_prog_t *prog)
 		return NULL;
 	dt_arena_init(&s->arena);
 	for (u32 i = 0; i < prog->prog->clauses.n; i++)
-		if (!add_clause(s, prog->prog->clauses.v[i])) {
+		if (!prog->prog->clauses.v[i]->copy && !add_clause(s, prog->prog->clauses.v[i])) {
 			dt_stmts_free(s);
 			return NULL;
 		}

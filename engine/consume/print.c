@@ -175,7 +175,7 @@ static void put_item(dtrace_hdl_t *h, struct dt_str *out, const struct dt_item *
 {
 	bool quiet = dt_opt(h, DT_OPT_QUIET) != 0;
 
-	if (it->kind == DT_D_BYTES && dt_opt(h, DT_OPT_RAWBYTES)) {
+	if ((it->kind == DT_D_BYTES || it->kind == DT_D_STR) && dt_opt(h, DT_OPT_RAWBYTES)) {
 		dt_put_hexdump(out, it->p, it->size);
 		return;
 	}

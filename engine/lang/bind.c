@@ -213,20 +213,6 @@ static int by_id(const void *a, const void *b)
 	return ((*p)->id > (*q)->id) - ((*p)->id < (*q)->id);
 }
 
-/* In id order, each once. */
-static void tidy(struct dt_clause *cl)
-{
-	u32 i, n = 0;
-
-	if (cl->descs.n < 2 || !cl->probes.n)
-		return;
-	qsort(cl->probes.v, cl->probes.n, sizeof(*cl->probes.v), by_id);
-	for (i = 0; i < cl->probes.n; i++)
-		if (!n || cl->probes.v[n - 1] != cl->probes.v[i])
-			cl->probes.v[n++] = cl->probes.v[i];
-	cl->probes.n = n;
-}
-
 static void no_match(struct dt_compile *c, const struct dt_pdesc *d, struct dt_loc loc)
 {
 	if (d->id)
@@ -283,7 +269,8 @@ void dt_bind_clause(struct dt_compile *c, struct dt_clause *cl)
 
 	for (i = 0; i < cl->descs.n; i++)
 		match(c, cl, &cl->descs.v[i], cl->desclocs.v[i]);
-	tidy(cl);
+	if (cl->descs.n > 1 && cl->probes.n)
+		qsort(cl->probes.v, cl->probes.n, sizeof(*cl->probes.v), by_id);
 	c->p->nmatches += cl->probes.n;
 }
 

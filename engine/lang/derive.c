@@ -273,6 +273,7 @@ static struct dt_item *add_copy(struct dt_compile *c, struct dt_item *after,
 	it->kind = I_CLAUSE;
 	it->clause = dt_arena_new(c->a, struct dt_clause);
 	*it->clause = *cl;
+	it->clause->copy = true;
 	it->clause->pred = cl->pred ? dt_clone(c, cl->pred, NULL, 0, NULL) : NULL;
 	it->clause->stmts = clone_stmts(c, cl->stmts);
 	it->next = after->next;
@@ -280,25 +281,36 @@ static struct dt_item *add_copy(struct dt_compile *c, struct dt_item *after,
 	return it;
 }
 
-static void take(struct dt_compile *c, struct dt_clause *cl, const struct dt_derived *row)
+/* How many descriptions before this one have matched the same probe: they are in id order. */
+static u32 round_of(const struct dt_clause *cl, u32 i)
 {
-	u32 i;
+	u32 n = 0;
 
-	cl->derived = row;
-	if (row) /* what comes late are events as they are */
+	while (n < i && cl->matched[i - n - 1] == cl->matched[i])
+		n++;
+	return n;
+}
+
+/* The clause gets those of the matched probes that are of a kind with number i, and of its round. */
+static void take(struct dt_compile *c, struct dt_clause *cl, u32 i)
+{
+	u32 k, round = round_of(cl, i);
+
+	cl->derived = cl->matched[i]->derived;
+	if (cl->derived || round) /* what comes late are events as they are */
 		memset(&cl->late, 0, sizeof(cl->late));
 	memset(&cl->probes, 0, sizeof(cl->probes));
-	for (i = 0; i < cl->nmatched; i++)
-		if (cl->matched[i]->derived == row)
-			*dt_vec_push(c->a, &cl->probes) = cl->matched[i];
+	for (k = 0; k < cl->nmatched; k++)
+		if (cl->matched[k]->derived == cl->derived && round_of(cl, k) == round)
+			*dt_vec_push(c->a, &cl->probes) = cl->matched[k];
 }
 
 static bool seen_before(const struct dt_clause *cl, u32 i)
 {
-	u32 j;
+	u32 j, round = round_of(cl, i);
 
 	for (j = 0; j < i; j++)
-		if (cl->matched[j]->derived == cl->matched[i]->derived)
+		if (cl->matched[j]->derived == cl->matched[i]->derived && round_of(cl, j) == round)
 			return true;
 	return false;
 }
@@ -318,10 +330,10 @@ u32 dt_split_clause(struct dt_compile *c, struct dt_item *it)
 		if (seen_before(&whole, i))
 			continue;
 		last = add_copy(c, last, &whole);
-		take(c, last->clause, whole.matched[i]->derived);
+		take(c, last->clause, i);
 		n++;
 	}
-	take(c, cl, whole.matched[0]->derived);
+	take(c, cl, 0);
 	return n;
 }
 

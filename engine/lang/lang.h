@@ -252,9 +252,10 @@ struct dt_clause {
 	struct dt_stmt *stmts;
 	DT_VEC(struct dt_probe *) probes; /* matched, each once, in id order */
 	/* what the description as a whole matches, and which of it this clause is for: copies of a clause that matches
-	 * probes of several kinds stand for one each */
+	 * probes of several kinds, or one by several descriptions, stand for one each */
 	struct dt_probe **matched;
 	u32 nmatched;
+	bool copy; /* a clause before it stands for the program's own words */
 	const struct dt_derived *derived; /* of all probes; NULL: events as they are */
 	struct dt_node *task; /* N_ARG: the thread that the probe is about; NULL: the running one */
 	DT_VEC(struct dt_late) late; /* where more may match while it runs */
@@ -349,6 +350,7 @@ struct dt_program {
 	bool out_of_memory; /* why compiling failed when there are no findings */
 	u32 library;  /* its number, from 1, when the text is a D library of the engine; else 0 */
 	bool userlib; /* it is a library of the user's: no clauses */
+	bool script;  /* it comes from a file: clauses have a predicate or actions */
 };
 
 /* The pipeline's front half: stop after a stage for dumps (dt_stage_name order: parse, check).  0, or -1

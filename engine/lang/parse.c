@@ -783,12 +783,16 @@ static void parse_clause(struct dt_compile *c)
 	dt_item_add(c, I_CLAUSE)->clause = cl;
 	*dt_vec_push(c->a, &c->p->clauses) = cl;
 	ch = c->lx.pos < c->lx.len ? c->lx.text[c->lx.pos] : -1;
-	if (ch == -1)
-		return;
 	if (ch == '/')
 		parse_predicate(c, cl);
-	if (c->lx.dead || dt_accept(c, T_SEMI))
+	if (c->lx.dead)
 		return;
+	if (ch == -1 || dt_accept(c, T_SEMI)) {
+		if (c->p->script)
+			dt_syntax(c, D_SYNTAX, cl->loc,
+				  "expected a predicate or actions { } following the probe description");
+		return;
+	}
 	if (!dt_accept(c, T_LBRACE)) {
 		dt_unexpected(c, "a predicate or actions { } following the probe description");
 		return;

@@ -139,14 +139,14 @@ def test_no_probes() -> None:
     ("args", "message"),
     [
         (["-n", "nosuch:::"], "invalid probe specifier nosuch:::: "),
-        (["-n", "BEGIN{"], "invalid probe specifier BEGIN{: line 1: "),
-        (["-n", "BEGIN{nosuch()}"], "invalid probe specifier BEGIN{nosuch()}: line 1: "),
+        (["-n", "BEGIN{"], "invalid probe specifier BEGIN{: syntax error"),
+        (["-n", "BEGIN{nosuch()}"], "invalid probe specifier BEGIN{nosuch()}: undefined function"),
         (["-s", "/no/such/file"], "failed to open /no/such/file: No such file or directory"),
         (["-x", "nosuch", "-n", "BEGIN"], "failed to set -x nosuch: "),
         (["-b", "lots", "-n", "BEGIN"], "failed to set -b: "),
         (["-p", "x", "-n", "BEGIN"], "invalid pid: x"),
         (["-o", "/no/such/file", "-n", "BEGIN"], "failed to open output file '/no/such/file': "),
-        (["-Z", "-n", "nosuch:::"], "no probes matched"),
+        (["-xerrtags", "-n", "BEGIN{x}"], "invalid probe specifier BEGIN{x}: [D_IDENT_UNDEF] failed"),
         (["-c", "/no/such/command", "-n", "BEGIN"], "cannot run '/no/such/command': "),
     ],
 )
@@ -155,6 +155,36 @@ def test_failures(args: list[str], message: str) -> None:
     assert done.status == 1
     assert done.err.splitlines()[-1].startswith("dtrace: " + message)
     assert done.out == ""
+
+
+def test_without_words_there_is_the_usage() -> None:
+    done = pydtrace()
+    assert done.status == 2
+    assert done.err.startswith("Usage: pydtrace ")
+    assert done.out == ""
+
+
+def test_nothing_needs_to_match_when_more_may_come() -> None:
+    done = pydtrace("-Z", "-n", "nosuch:::", "--timeout", "10ms")
+    assert (done.status, done.out) == (0, "\n")
+    assert done.err == "dtrace: description 'nosuch:::' matched 0 probes\n"
+
+
+def test_lines_are_named_where_there_are_several() -> None:
+    done = pydtrace("-n", "BEGIN\n{x}")
+    assert done.err.startswith("dtrace: invalid probe specifier BEGIN\n{x}: line 2: ")
+
+
+@pytest.mark.parametrize("text", ["BEGIN", "BEGIN;", "BEGIN{} END"])
+def test_scripts_say_what_to_do(text: str) -> None:
+    done = pydtrace("-xerrtags", "-s", "-", stdin=text)
+    assert done.status == 1
+    assert done.err.startswith("dtrace: failed to compile script -: [D_SYNTAX] line 1: expected")
+
+
+def test_descriptions_are_listed_as_they_are_written() -> None:
+    rows = pydtrace("-l", "-n", "BEGIN,END,dtrace:::BEGIN").out.splitlines()
+    assert [row.split()[-1] for row in rows[1:]] == ["BEGIN", "END", "BEGIN"]
 
 
 def test_a_script_that_does_not_compile(tmp_path: Path) -> None:

@@ -14,8 +14,12 @@ def main(argv: list[str] | None = None) -> int:
     """Do what the command line says; the exit status."""
     from . import options
 
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        sys.stderr.write(options.SUMMARY)
+        return options.USAGE
     try:
-        o = options.parse(sys.argv[1:] if argv is None else argv)
+        o = options.parse(words)
     except options.Usage as e:
         options.complain(str(e))
         sys.stderr.write(options.SUMMARY)

@@ -35,6 +35,14 @@ def reason(e: BaseException) -> str:
     return str(getattr(e, "message", None) or getattr(e, "strerror", None) or e)
 
 
+def placed(e: BaseException, clause: Clause) -> str:
+    """The same without the number of the line, where there is but one."""
+    text = reason(e)
+    tag, found, rest = text.partition("line 1: ")
+    plain = not tag or (tag.startswith("[D_") and tag.endswith("] "))
+    return tag + rest if found and plain and "\n" not in clause.text else text
+
+
 class Output:
     """What becomes of the data: this one does nothing with it."""
 
@@ -170,7 +178,7 @@ class Tool:
             try:
                 number = self.c.compile(clause.text, clause.spec, self.o.cflags, args)
             except Exception as e:
-                raise Fatal(f"invalid probe specifier {clause.text}: {reason(e)}") from None
+                raise Fatal(f"invalid probe specifier {clause.text}: {placed(e, clause)}") from None
             end = min(i for i in (*map(clause.text.find, "{/;"), len(clause.text)) if i >= 0)
             return Program(number, "description", clause.text[:end])
         args[0] = clause.text
@@ -363,7 +371,10 @@ class Tool:
         with self.busy("compiling"):
             self.programs = [self.compile(clause) for clause in self.o.clauses]
         self.quiet = self.c.getopt("quiet") is not None
-        if self.enable() == 0 and not self.o.compile_only:
+        matches = self.enable()
+        # With -Z, what there is to match may still come.
+        expected = self.programs and self.o.cflags & options.ZDEFS
+        if matches == 0 and not (expected or self.o.compile_only):
             raise Fatal(f"no probes {'matched' if self.programs else 'specified'}")
         if self.o.show_code:
             self.c.show_code(2)
