@@ -167,7 +167,7 @@ static bool check_args(struct dt_compile *c, struct dt_stmt *s, const struct fun
 	u32 i;
 
 	if (s->nargs < f->least || s->nargs > f->most) {
-		dt_err(c, f->proto, s->loc,
+		dt_err(c, s->nargs ? f->proto : D_PROTO_LEN, s->loc,
 		       "%s( ) prototype mismatch: %u arg%s passed, %s%u expected", s->act->name,
 		       s->nargs, s->nargs == 1 ? "" : "s",
 		       f->least == f->most ? "" :

@@ -272,12 +272,24 @@ static bool same_keys(const struct dt_aggvar *a, const struct dt_aggvar *b)
 {
 	u32 i;
 
-	if (a->nkeys != b->nkeys)
-		return false;
 	for (i = 0; i < a->nkeys; i++)
 		if (!dt_type_same(a->keys[i], b->keys[i]))
 			return false;
 	return true;
+}
+
+static bool check_joined(struct dt_compile *c, const struct dt_aggvar *first,
+			 const struct dt_aggvar *a, struct dt_loc loc)
+{
+	if (first->nkeys != a->nkeys)
+		dt_err(c, D_PRINTA_AGGKEY, loc, "printa( ): @%s has %u key%s, but @%s has %u",
+		       a->name, a->nkeys, a->nkeys == 1 ? "" : "s", first->name, first->nkeys);
+	else if (!same_keys(first, a))
+		dt_err(c, D_PRINTA_AGGPROTO, loc, "printa( ): the keys of @%s are not those of @%s",
+		       a->name, first->name);
+	else
+		return true;
+	return false;
 }
 
 static bool check_aggs(struct dt_compile *c, struct dt_stmt *s)
@@ -294,12 +306,8 @@ static bool check_aggs(struct dt_compile *c, struct dt_stmt *s)
 		a = dt_agg_arg(c, s, i, D_PRINTA_AGGARG, D_PRINTA_AGGBAD);
 		if (!a)
 			return false;
-		if (first && !same_keys(first, a)) {
-			dt_err(c, D_PRINTA_AGGKEY, s->args[i]->loc,
-			       "printa( ): the keys of @%s are not those of @%s", a->name,
-			       first->name);
+		if (first && !check_joined(c, first, a, s->args[i]->loc))
 			return false;
-		}
 		first = first ? first : a;
 	}
 	return true;
@@ -344,6 +352,12 @@ static void check_printa_format(struct dt_compile *c, struct dt_stmt *s, const s
 			if (++values > s->nargs && s->nargs > 1) {
 				dt_err(c, D_PRINTA_AGGPROTO, s->loc,
 				       "printa( ) format has more %%@ conversions than there are aggregations");
+				return;
+			}
+			if (!classes[v->cls].takes(dt_type_int(c->ts, 8, true))) {
+				dt_err(c, D_PRINTF_ARG_TYPE, s->loc,
+				       "printa( ): the value of an aggregation is a number, but conversion %s takes %s",
+				       conv_text(c, v), classes[v->cls].what);
 				return;
 			}
 		} else if (key >= a->nkeys) {

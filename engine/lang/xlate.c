@@ -347,7 +347,7 @@ static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_nod
 			      dt_tstr(c, x->l->type), dt_tstr(c, out));
 	m = find_member(*xl, member);
 	if (!m)
-		return dt_err(c, D_XLATE_MEMB, loc,
+		return dt_err(c, D_XLATE_NOCONV, loc,
 			      "translator from \"%s\" to \"%s\" does not define member %s",
 			      dt_tstr(c, (*xl)->in), dt_tstr(c, out), member);
 	return m;

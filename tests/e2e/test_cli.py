@@ -146,7 +146,10 @@ def test_no_probes() -> None:
         (["-b", "lots", "-n", "BEGIN"], "failed to set -b: "),
         (["-p", "x", "-n", "BEGIN"], "invalid pid: x"),
         (["-o", "/no/such/file", "-n", "BEGIN"], "failed to open output file '/no/such/file': "),
-        (["-xerrtags", "-n", "BEGIN{x}"], "invalid probe specifier BEGIN{x}: [D_IDENT_UNDEF] failed"),
+        (
+            ["-xerrtags", "-n", "BEGIN{x}"],
+            "invalid probe specifier BEGIN{x}: [D_IDENT_UNDEF] failed",
+        ),
         (["-c", "/no/such/command", "-n", "BEGIN"], "cannot run '/no/such/command': "),
     ],
 )

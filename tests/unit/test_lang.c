@@ -136,7 +136,7 @@ static void test_library(void)
 	dt_program_free(p);
 	refuses(&w, "inline int BIT = 5; BEGIN { }", "D_DECL_IDRED");
 	refuses(&w, "struct raw { int z; }; BEGIN { }", "D_DECL_TYPERED");
-	refuses(&w, "BEGIN { trace(nice->nothing); }", "D_XLATE_MEMB");
+	refuses(&w, "BEGIN { trace(nice->nothing); }", "D_XLATE_NOCONV");
 	world_fini(&w);
 }
 
