@@ -192,7 +192,11 @@ static void test_matching(void)
 	p = compile(&w, "syscall::read:entry, syscall::*:entry, BEGIN { }");
 	cl = p->clauses.v[0];
 	CHECK(cl->probes.n > 300);
-	CHECK_INT(p->nmatches, cl->probes.n);
+	if (CHECK_INT(p->clauses.n, 2)) { /* read is matched twice */
+		CHECK_INT(p->clauses.v[1]->probes.n, 1);
+		CHECK(p->clauses.v[1]->copy && !cl->copy);
+	}
+	CHECK_INT(p->nmatches, cl->probes.n + 1);
 	for (i = 1; i < cl->probes.n; i++)
 		CHECK(cl->probes.v[i - 1]->id < cl->probes.v[i]->id);
 	dt_program_free(p);
