@@ -29,6 +29,7 @@ import os
 import sys
 import sysconfig
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
@@ -99,14 +100,13 @@ def type_name(kind: type) -> str:
 
 
 def place_of(probe: StaticProbe) -> Emit:
-    """Fires a probe with the place of a frame."""
+    """Fires a probe with a place in a function."""
     function, counter = probe._function, probe._counter
     assert function is not None
 
-    def emit(frame: FrameType) -> None:
-        code = frame.f_code
+    def emit(code: CodeType, line: int | None) -> None:
         if counter.value and code.co_filename != FILE:
-            function(text(code.co_filename), text(code.co_name), frame.f_lineno or 0)
+            function(text(code.co_filename), text(code.co_name), line or 0)
 
     return emit
 
@@ -176,16 +176,36 @@ class Monitoring:
             "exception": ((events.RAISE, False),),
         }
 
-    def callback(self, name: str, local: bool) -> Callable[..., object]:
+    def callback(self, name: str, event: int, local: bool) -> Callable[..., object]:
         emit = self.emit[name]
         disable = self.monitoring.DISABLE if local else None
         frame_of = sys._getframe
+
+        def start(code: CodeType, _at: int) -> object:
+            if code.co_filename == FILE:
+                return disable
+            try:
+                emit(code, code.co_firstlineno)
+            except Exception as e:
+                if not ours(e):
+                    raise
+            return None
+
+        def line(code: CodeType, at: int) -> object:
+            if code.co_filename == FILE:
+                return disable
+            try:
+                emit(code, at)
+            except Exception as e:
+                if not ours(e):
+                    raise
+            return None
 
         def place(code: CodeType, *_: object) -> object:
             if code.co_filename == FILE:
                 return disable
             try:
-                emit(frame_of(1))
+                emit(code, frame_of(1).f_lineno)
             except Exception as e:
                 if not ours(e):
                     raise
@@ -199,7 +219,13 @@ class Monitoring:
                     raise
             return None
 
-        return exception if name == "exception" else place
+        events = self.monitoring.events
+        own: dict[int, Callable[..., object]] = {
+            events.PY_START: start,
+            events.LINE: line,
+            events.RAISE: exception,
+        }
+        return own.get(event, place)
 
     def claim(self) -> int | None:
         for tool in self.IDS:
@@ -216,7 +242,9 @@ class Monitoring:
         for name, events in self.events.items():
             if name in wanted:
                 for event, local in events:
-                    callbacks[event] = self.registered.get(event) or self.callback(name, local)
+                    callbacks[event] = self.registered.get(event) or self.callback(
+                        name, event, local
+                    )
         if callbacks.keys() == self.registered.keys():
             return True
         if self.tool is None:
@@ -322,9 +350,9 @@ class Hooks:
                 sys.setprofile(None)
             elif event == "call":
                 if "function__entry" in self.wanted:
-                    self.emit["function__entry"](frame)
+                    self.emit["function__entry"](frame.f_code, frame.f_lineno)
             elif event == "return" and "function__return" in self.wanted:
-                self.emit["function__return"](frame)
+                self.emit["function__return"](frame.f_code, frame.f_lineno)
         except Exception as e:
             if not ours(e):
                 raise
@@ -340,7 +368,7 @@ class Hooks:
                 frame.f_trace_lines = "line" in self.wanted
             elif event == "line":
                 if "line" in self.wanted:
-                    self.emit["line"](frame)
+                    self.emit["line"](frame.f_code, frame.f_lineno)
             elif event == "exception" and "exception" in self.wanted:
                 self.emit["exception"](frame, arg[1], arg[2])  # the exception has not got it yet
         except Exception as e:
@@ -376,6 +404,7 @@ class Library:
         self.emit = emit
         self.wanted: set[str] = set()
         self.audited = False
+        self.auditing: set[int] = set()  # threads
         self.finder = Finder(emit["import"]) if "import" in emit else None
         self.collect = self.collection  # one object, to be found again
 
@@ -402,11 +431,17 @@ class Library:
 
     def audit(self, event: str, _args: object) -> None:
         if "audit" in self.wanted:
+            thread = _thread.get_ident()
+            if thread in self.auditing:
+                return  # newer versions of ctypes tell of the call that fires the probe
+            self.auditing.add(thread)
             try:
                 self.emit["audit"](event)
             except Exception as e:
                 if not ours(e):
                     raise
+            finally:
+                self.auditing.discard(thread)
 
 
 # ---- who looks ----------------------------------------------------------------------------------
@@ -426,7 +461,10 @@ class Watcher:
         self.ended = _thread.allocate_lock()
 
     def look(self) -> None:
-        self.set({name for name, probe in self.defined.items() if probe.enabled})
+        try:
+            self.set({name for name, probe in self.defined.items() if probe.enabled})
+        except Exception as e:  # an audit hook of the program's refuses something, say
+            warnings.warn(f"the probes of this program do not all work: {e}", stacklevel=1)
 
     def set(self, wanted: set[str]) -> None:
         if wanted != self.wanted or not self.settled:
@@ -484,8 +522,12 @@ def start() -> None:
         return
     other = os.environ.get("DTRACE_PROBES", "")
     provider = Provider(other or "python")
-    for name in PROBES if other else missing():
-        provider.probe(name, *PROBES[name])
+    try:
+        for name in PROBES if other else missing():
+            provider.probe(name, *PROBES[name])
+    except OSError as e:  # a system that lets nothing be loaded; the program shall run all the same
+        warnings.warn(f"there will be no probes of this program: {e}", stacklevel=2)
+        return
     defined = {n: p for n, p in provider.probes.items() if p._function is not None}
     if not defined:
         return  # a system without

@@ -113,6 +113,9 @@ def test_monitoring(probes: Any) -> None:
     for counter in recorded.counters.values():
         counter.value = 1
     assert fake.fire("PY_START")(0) is None
+    first = test_monitoring.__code__.co_firstlineno
+    assert recorded.log.pop() == ("function__entry", *me, first)
+    assert fake.fire("PY_RESUME")(0) is None
     assert recorded.log.pop() == ("function__entry", *me, here() - 1)
     kept = fake.callbacks[EVENTS["PY_START"]]
 
@@ -121,8 +124,8 @@ def test_monitoring(probes: Any) -> None:
     assert fake.callbacks[EVENTS["PY_START"]] is kept
     assert fake.fire("PY_RETURN")(0, "value") is None
     assert recorded.log.pop() == ("function__return", *me, here() - 1)
-    assert fake.fire("LINE")(1) is None
-    assert recorded.log.pop() == ("line", *me, here() - 1)
+    assert fake.fire("LINE")(7) is None
+    assert recorded.log.pop() == ("line", *me, 7)
     assert m.apply({"line"})
     assert (fake.set, list(fake.callbacks)) == (EVENTS["LINE"], [EVENTS["LINE"]])
     assert m.apply(set())
@@ -216,6 +219,40 @@ def test_switched_by_the_counters(probes: Any) -> None:
         probe._counter.value = probes.probes()["gc__done"]._counter.value = 0
         probes.stop()
     assert (len(gc.callbacks), len(sys.meta_path)) == before
+
+
+def test_firing_is_an_audit_event(probes: Any) -> None:
+    """It is one on newer Pythons, and is not told again."""
+    library: Any = None
+
+    def emit(event: str) -> None:
+        log.append(event)
+        library.audit("ctypes.call_function", ())
+
+    log: list[str] = []
+    library = probes.Library({"audit": emit})
+    library.wanted = {"audit"}
+    library.audit("first", ())
+    library.audit("second", ())
+    assert log == ["first", "second"]
+
+
+def test_systems_that_refuse(probes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program is told, and runs."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "refused")
+
+    monkeypatch.setattr(_provider, "load", refuse)
+    if _provider.supported():
+        with pytest.warns(UserWarning, match="there will be no probes of this program: .*refused"):
+            probes.start()
+    assert probes.watcher is None
+    assert probes.probes() == {}
+    watcher = probes.Watcher({"line": SimpleNamespace(enabled=True)}, (refuse,))
+    with pytest.warns(UserWarning, match="do not all work: .*refused"):
+        watcher.look()
+    watcher.look()  # told once
 
 
 def test_needs_no_extension() -> None:
