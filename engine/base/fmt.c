@@ -90,6 +90,12 @@ static bool parse_flag(struct dt_conv *c, char ch)
 	}
 }
 
+static void parse_flags(struct parser *ps, struct dt_conv *c)
+{
+	while (parse_flag(c, *ps->p))
+		ps->p++;
+}
+
 #define MAX_NUMBER 65536 /* widths beyond this are a mistake, and would only fill memory */
 
 static int parse_number(struct parser *ps, const char *what, int *out, bool *dynamic)
@@ -169,15 +175,16 @@ static int parse_one(struct parser *ps)
 		return 0;
 	c->off = (u32)(ps->p - ps->text);
 	ps->p++;
-	while (parse_flag(c, *ps->p))
-		ps->p++;
+	parse_flags(ps, c);
 	if (parse_number(ps, "width", &c->width, &c->dynwidth) < 0)
 		return -1;
+	parse_flags(ps, c); /* %6@d */
 	if (*ps->p == '.') {
 		ps->p++;
 		c->prec = 0;
 		if (parse_number(ps, "precision", &c->prec, &c->dynprec) < 0)
 			return -1;
+		parse_flags(ps, c);
 	}
 	parse_size(ps, c);
 	return parse_conv(ps, c);
