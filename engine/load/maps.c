@@ -17,7 +17,7 @@
 #include "load/live.h"
 
 #define RING_MIN 512u
-#define RING_MAX (1u << 30)
+#define RING_MAX (1u << 29) /* the verifier follows no offset beyond that */
 #define SPEC_MIN 64u
 #define RING_SMALL (64u << 10)          /* BEGIN, END and ERROR only */
 #define RING_DEFAULT_TOTAL (128u << 20) /* all CPUs, when bufsize was not set */
@@ -130,7 +130,7 @@ static int create_ring(dtrace_hdl_t *h, struct dt_live *l, struct dt_mapspec *m)
 			break;
 	}
 	l->ring_cap = cap;
-	if (fd >= 0 && cap < wanted)
+	if (fd >= 0 && (cap < wanted || (u64)dt_opt(h, DT_OPT_BUFSIZE) > RING_MAX))
 		h->opts.val[DT_OPT_BUFSIZE] = (s64)cap;
 	return fd;
 }
