@@ -28,7 +28,8 @@ static void collect(const char *s, size_t n, void *arg)
 
 	if (n >= o->size - o->len)
 		longjmp(o->full, 1);
-	memcpy(o->buf + o->len, s, n);
+	if (n) /* pieces of nothing come as NULL */
+		memcpy(o->buf + o->len, s, n);
 	o->len += n;
 }
 
