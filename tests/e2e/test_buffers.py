@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -127,12 +129,19 @@ def test_small_buffers(new_trace, size):
 
 def test_one_processor(new_trace):
     cpu = max(os.sched_getaffinity(0))
-    t = new_trace().go(
-        "profile-499 { @[cpu] = count(); } tick-100ms { trace(cpu); } "
-        "tick-100ms /++n == 3/ { exit(0); } BEGIN { trace(-1); }".replace("++n", "++n"),
-        cpu=cpu,
-    )
-    t.to_exit()
+    # timers of a processor that sleeps may not fire: keep it awake
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        os.sched_setaffinity(busy.pid, {cpu})
+        t = new_trace().go(
+            "profile-499 { @[cpu] = count(); } tick-100ms { trace(cpu); } "
+            "tick-100ms /++n == 3/ { exit(0); } BEGIN { trace(-1); }",
+            cpu=cpu,
+        )
+        t.to_exit()
+    finally:
+        busy.kill()
+        busy.wait()
     assert t.data == [-1] + [cpu] * 3
     assert set(t.aggregations()[1]) == {cpu}
 
