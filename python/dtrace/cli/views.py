@@ -325,14 +325,7 @@ def table(group: list[Row], width: int, room: int) -> list[str]:
     name = "" if first.name == "_" else printable(first.name)
     lines = [f"@{name}  {first.function}" + (f"  ({left_out} rows more)" if left_out else "")]
     shown = group[: len(group) - left_out]
-    values = [
-        sparks(r.value)
-        if isinstance(r.value, list)
-        else f"{r.value:,}"
-        if isinstance(r.value, int)
-        else f"{r.value:,.2f}"
-        for r in shown
-    ]
+    values = [shown_value(row.value) for row in shown]
     keys = ["  ".join(map(text, row.keys)) for row in shown]
     key_width = min(max(map(len, keys), default=0), max(width // 2, 10))
     value_width = max(map(len, values), default=0)
