@@ -118,6 +118,22 @@ def start_target(target_binary: Path) -> Iterator[Callable[[], Workload]]:
 
 
 @pytest.fixture
+def awake() -> Iterator[None]:
+    """Every processor is busy meanwhile: on some machines no timer event reaches one that sleeps."""
+    busy = []
+    try:
+        for cpu in os.sched_getaffinity(0):
+            busy.append(subprocess.Popen([sys.executable, "-c", "while True: pass"], env=clean_env()))
+            os.sched_setaffinity(busy[-1].pid, {cpu})
+            os.setpriority(os.PRIO_PROCESS, busy[-1].pid, 19)
+        yield
+    finally:
+        for child in busy:
+            child.kill()
+            child.wait()
+
+
+@pytest.fixture
 def target(start_target: Callable[[], Workload]) -> Workload:
     """A child with functions to be traced: see utarget.c."""
     return start_target()

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 
 import pytest
@@ -127,21 +125,14 @@ def test_small_buffers(new_trace, size):
     assert t.aggregations() == {1: {(): 1}}
 
 
-def test_one_processor(new_trace):
+def test_one_processor(new_trace, awake):
     cpu = max(os.sched_getaffinity(0))
-    # timers of a processor that sleeps may not fire: keep it awake
-    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        os.sched_setaffinity(busy.pid, {cpu})
-        t = new_trace().go(
-            "profile-499 { @[cpu] = count(); } tick-100ms { trace(cpu); } "
-            "tick-100ms /++n == 3/ { exit(0); } BEGIN { trace(-1); }",
-            cpu=cpu,
-        )
-        t.to_exit()
-    finally:
-        busy.kill()
-        busy.wait()
+    t = new_trace().go(
+        "profile-499 { @[cpu] = count(); } tick-100ms { trace(cpu); } "
+        "tick-100ms /++n == 3/ { exit(0); } BEGIN { trace(-1); }",
+        cpu=cpu,
+    )
+    t.to_exit()
     assert t.data == [-1] + [cpu] * 3
     assert set(t.aggregations()[1]) == {cpu}
 

@@ -131,7 +131,7 @@ def test_commit_with_a_reason(new_trace, workload):
     assert len(t.data) > 2900  # the same processor frees it at once
 
 
-def test_processors(new_trace):
+def test_processors(new_trace, awake):
     # Every processor speculates into one identifier; whoever commits makes all of it visible.
     t = new_trace().go(
         "BEGIN { s = speculation(); n[0] = ticks = done = 0; }"
