@@ -50,11 +50,22 @@ inline int R_EIP = R_RIP;
 inline int R_EFL = R_RFL;
 inline int R_TRAPNO = R_ERR;
 
-/* Of a system call: its number, its arguments, numbers that the providers look for. */
+/* Of a system call: is it one of 32-bit programs, with numbers of their own (TS_COMPAT)?  Its number, its arguments. */
+inline int __compat = curthread->thread_info.status & 2;
 inline long __sysnr[struct pt_regs *R] = R->orig_ax;
-inline uint64_t __sysarg[struct pt_regs *R, int n] = n == 0 ? R->di : n == 1 ? R->si : n == 2 ? R->dx :
-	n == 3 ? R->r10 : n == 4 ? R->r8 : R->r9;
-inline long __NR_sched_yield = 24;
-inline long __NR_execve = 59;
-inline long __NR_rt_sigtimedwait = 128;
-inline long __NR_execveat = 322;
+inline uint64_t __sysarg[struct pt_regs *R, int n] = __compat ? (uint32_t)(n == 0 ? R->bx : R->cx) :
+	n == 0 ? R->di : R->si;
+
+/* Calls that the providers look for, by their number. */
+inline int __isexec[long nr] = __compat ? nr == 11 || nr == 358 : nr == 59 || nr == 322;
+inline int __isexecat[long nr] = nr == (__compat ? 358 : 322);
+inline int __isyield[long nr] = nr == (__compat ? 158 : 24);
+inline int __issigwait[long nr] = __compat ? nr == 177 || nr == 421 : nr == 128;
+/* read, readv, pread64, preadv, preadv2; write and so on */
+inline int __isread[long nr] = __compat ? nr == 3 || nr == 145 || nr == 180 || nr == 333 || nr == 378 :
+	nr == 0 || nr == 17 || nr == 19 || nr == 295 || nr == 327;
+inline int __iswrite[long nr] = __compat ? nr == 4 || nr == 146 || nr == 181 || nr == 334 || nr == 379 :
+	nr == 1 || nr == 18 || nr == 20 || nr == 296 || nr == 328;
+/* msgsnd, msgrcv; semop, semtimedop */
+inline int __ismsg[long nr] = __compat ? nr == 400 || nr == 401 : nr == 69 || nr == 70;
+inline int __issem[long nr] = __compat ? nr == 420 : nr == 65 || nr == 220;

@@ -11,6 +11,10 @@ The facts come from three places, each filling what the one before lacks:
 
 usage: tools/gen-syscalls.py --tracefs /sys/kernel/tracing \\
            --headers /usr/src/linux-headers-6.1.0-NN-common > engine/providers/syscalls_x86_64.def
+       tools/gen-syscalls.py --i386 /usr/include/x86_64-linux-gnu/asm/unistd_32.h
+           > engine/providers/syscalls_i386.def
+
+The second one writes which number of a 32-bit program's is which of ours.
 """
 
 import argparse
@@ -61,6 +65,41 @@ BY_HAND = {
 }
 
 
+# Calls of 32-bit programs that are called otherwise and mean the same.
+SAME = {
+    "_newselect": "select",
+    "clock_nanosleep_time64": "clock_nanosleep",
+    "fadvise64_64": "fadvise64",
+    "fstatat64": "newfstatat",
+    "mmap2": "mmap",
+    "sendfile64": "sendfile",
+    "sigreturn": "rt_sigreturn",
+    "ugetrlimit": "getrlimit",
+}
+# Calls with names of others here, whose arguments they do not have.
+OTHER = {"umount", "ipc", "socketcall", "select", "mmap", "sync_file_range"}
+
+
+def native(name, calls):
+    """The number here of a call of 32-bit programs, or None."""
+    if name in OTHER:
+        return None
+    for known in (name, SAME.get(name), re.sub(r"(_time64|64|32)$", "", name)):
+        if known in calls:
+            return calls[known]
+    return None
+
+
+def compat(unistd, unistd_32):
+    calls = {name: nr for nr, name in numbers(unistd).items()}
+    print("/* SPDX-License-Identifier: Apache-2.0 */")
+    print("/* Made by tools/gen-syscalls.py: COMPAT(number in 32-bit programs, number, name). */")
+    for nr, name in sorted(numbers(unistd_32).items()):
+        here = native(name, calls)
+        if here is not None:
+            print(f"COMPAT({nr}, {here}, {name})")
+
+
 def numbers(unistd):
     calls = dict(NEWER)
     for name, nr in re.findall(r"#define __NR_(\w+) (\d+)", unistd.read_text()):
@@ -109,7 +148,7 @@ def prototypes(header):
     return found
 
 
-UNISTD = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"
+UNISTD = pathlib.Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
 HEADER = """\
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Made by tools/gen-syscalls.py: SYSCALL(number, name, number of arguments, their C types). */"""
@@ -118,9 +157,16 @@ HEADER = """\
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--unistd", type=pathlib.Path, default=UNISTD)
-    parser.add_argument("--tracefs", type=pathlib.Path, required=True)
-    parser.add_argument("--headers", type=pathlib.Path, required=True)
+    parser.add_argument("--tracefs", type=pathlib.Path)
+    parser.add_argument("--headers", type=pathlib.Path)
+    parser.add_argument("--i386", type=pathlib.Path)
     args = parser.parse_args()
+
+    if args.i386:
+        compat(args.unistd, args.i386)
+        return
+    if not args.tracefs or not args.headers:
+        parser.error("--tracefs and --headers are both needed")
 
     protos = prototypes(args.headers / "include/linux/syscalls.h")
     print(HEADER)

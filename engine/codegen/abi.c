@@ -21,68 +21,6 @@ static vreg errinfo_arg(struct gen *g, u32 n)
 	return e_ld(g, (struct mem){ g->errinfo, field[n].off }, field[n].size);
 }
 
-/* ---- system calls ---------------------------------------------------------------------------------------- */
-
-static vreg sys_enter_key(struct gen *g)
-{
-	return e_ld(g, (struct mem){ g->ctx, 8 }, 8);
-}
-
-static bool reads_directly(const struct gen *g)
-{
-	return g->opts->has_task_btf && !g->opts->no_direct;
-}
-
-/* The user registers saved on the kernel stack: once for each program. */
-static vreg saved_regs(struct gen *g)
-{
-	if (!g->user_regs && reads_directly(g))
-		g->user_regs = e_call(g, BPF_FUNC_task_pt_regs, a_reg(g_current_task_btf(g)));
-	else if (!g->user_regs)
-		g->user_regs = e_ld(g, (struct mem){ g->ctx, 0 }, 8);
-	return g->user_regs;
-}
-
-static vreg saved_reg(struct gen *g, u32 off)
-{
-	struct mem m = { saved_regs(g), off };
-	s32 slot;
-
-	if (reads_directly(g))
-		return e_ld(g, m, 8);
-	slot = ir_slot(g->f, 8);
-	e_call(g, BPF_FUNC_probe_read_kernel, a_fp(slot), a_imm(8), a_mem(m));
-	return e_ld(g, mem_fp(slot), 8);
-}
-
-/* The arguments are among them. */
-static vreg sys_enter_arg(struct gen *g, u32 n)
-{
-	if (n >= DT_NELEM(dt_arch_syscall_arg))
-		return e_movi(g, 0);
-	return saved_reg(g, dt_arch_syscall_arg[n]);
-}
-
-static vreg sys_exit_key(struct gen *g)
-{
-	return saved_reg(g, DT_ARCH_SYSCALL_NR);
-}
-
-/* 32-bit programs make system calls by numbers of their own. */
-static void leave_if_compat(struct gen *g)
-{
-	u32 native = ir_label(g->f);
-
-	e_jcci(g, BPF_JEQ, saved_reg(g, DT_ARCH_CS), DT_ARCH_CS_NATIVE, native);
-	e_ret(g, 0);
-	e_label(g, native);
-}
-
-static vreg sys_exit_arg(struct gen *g, u32 n)
-{
-	return n < 2 ? e_ld(g, (struct mem){ g->ctx, 8 }, 8) : e_movi(g, 0);
-}
-
 /* ---- tracepoints ----------------------------------------------------------------------------------------- */
 
 /* The verifier refuses to look past the arguments that there are. */
@@ -295,14 +233,13 @@ static const struct abi abis[] = {
 	[DT_ABI_ERROR] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT, .arg = no_arg },
 	[DT_ABI_SYS_ENTER] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
 			       .machinery = 2,
-			       .key = sys_enter_key,
-			       .check = leave_if_compat,
-			       .arg = sys_enter_arg },
+			       .key = g_sys_enter_key,
+			       .before = g_sys_find_regs,
+			       .arg = g_sys_enter_arg },
 	[DT_ABI_SYS_EXIT] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
 			      .machinery = 2,
-			      .key = sys_exit_key,
-			      .check = leave_if_compat,
-			      .arg = sys_exit_arg },
+			      .key = g_sys_exit_key,
+			      .arg = g_sys_exit_arg },
 	[DT_ABI_RAW_TP] = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
 			    .machinery = 2,
 			    .arg = raw_tp_arg },
@@ -328,7 +265,7 @@ static const struct abi abis[] = {
 			   .arg = fexit_arg },
 	[DT_ABI_USDT] = { .prog_type = BPF_PROG_TYPE_KPROBE,
 			  .key = user_key,
-			  .check = usdt_row,
+			  .before = usdt_row,
 			  .arg = usdt_arg },
 	[DT_ABI_PROFILE] = { .prog_type = BPF_PROG_TYPE_PERF_EVENT, .arg = profile_arg },
 };

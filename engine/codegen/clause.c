@@ -224,7 +224,7 @@ void g_make_error_func(struct gen *g)
 	g->ctx = ir_reg(g->f);
 	g->errinfo = ir_reg(g->f);
 	g->st = ir_reg(g->f);
-	g->key = g->user_regs = g->uarg_row = 0;
+	g->key = g->user_regs = g->compat = g->uarg_row = 0;
 	entry = ir_emit(g->prog, g->f, IR_ENTRY);
 	entry->nargs = 3;
 	entry->args = dt_arena_alloc(g->arena, 3 * sizeof(*entry->args));

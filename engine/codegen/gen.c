@@ -546,7 +546,7 @@ static void check_cpu(struct gen *g)
 
 static void make_main(struct gen *g)
 {
-	u32 cpu_from, cpu_to, st_from, st_to;
+	u32 cpu_from, cpu_to, st_from, st_to, regs_from, regs_to;
 	struct ir_insn *entry;
 	bool pseudo = g->set->kind == DT_AT_BEGIN || g->set->kind == DT_AT_END;
 
@@ -556,7 +556,7 @@ static void make_main(struct gen *g)
 	entry->nargs = 1;
 	entry->args = dt_arena_new(g->arena, struct ir_arg);
 	entry->args[0] = a_reg(g->ctx);
-	g->errinfo = g->key = g->user_regs = g->uarg_row = 0;
+	g->errinfo = g->key = g->user_regs = g->compat = g->uarg_row = 0;
 	g->info_slot = 0;
 	if (!pseudo) {
 		check_active(g);
@@ -564,8 +564,10 @@ static void make_main(struct gen *g)
 	}
 	if (g->set->nkeys > 1)
 		dispatch(g);
-	if (g_abi(g)->check)
-		g_abi(g)->check(g);
+	regs_from = g->f->n;
+	if (g_abi(g)->before)
+		g_abi(g)->before(g);
+	regs_to = g->f->n;
 	enter(g);
 	g->cpu_slot = ir_slot(g->f, 8);
 	cpu_from = g->f->n;
@@ -577,6 +579,8 @@ static void make_main(struct gen *g)
 	leave(g);
 	if (!reg_used(g->f, g->st, st_to))
 		drop_range(g->f, st_from, st_to);
+	if (g->user_regs && !reg_used(g->f, g->user_regs, regs_to))
+		drop_range(g->f, regs_from, regs_to);
 	if (!uses_cpu_slot(g->f, g->cpu_slot))
 		drop_range(g->f, cpu_from, cpu_to);
 }

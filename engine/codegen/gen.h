@@ -99,7 +99,8 @@ struct gen {
 	struct ir_func *f;
 	const struct at_set *set;
 	vreg ctx, st, key, errinfo;
-	vreg user_regs; /* abi.c: where they are, once found */
+	vreg user_regs; /* syscall.c: where they are, once found */
+	vreg compat;    /* ... is it a 32-bit program's call? */
 	vreg uarg_row;  /* static probes: where this one says its arguments are */
 	vreg ring_once; /* 0: each clause finds the ring */
 	s32 cpu_slot;
@@ -198,8 +199,8 @@ struct abi {
 	u32 prog_type, attach_type;
 	bool typed;    /* the verifier knows what arguments point to */
 	u32 machinery; /* kernel frames of the tracing itself, above the function that fired */
-	vreg (*key)(struct gen *g); /* attach points with several probes: which one */
-	void (*check)(struct gen *g); /* NULL, or what comes before all clauses: leaves when the event is not what it seems */
+	vreg (*key)(struct gen *g);        /* attach points with several probes: which one */
+	void (*before)(struct gen *g);     /* NULL, or what comes before all clauses */
 	vreg (*arg)(struct gen *g, u32 n); /* argN; 0 past those there are */
 };
 const struct abi *g_abi(const struct gen *g);
@@ -210,6 +211,13 @@ bool g_at_entry(const struct gen *g);        /* user code, at the first instruct
 vreg g_return_address(struct gen *g);        /* there */
 u32 g_machinery_frames(const struct gen *g); /* frames to leave out of kernel stacks */
 void g_prog_name(const struct at_set *s, u32 index, char name[16]);
+
+/* ---- syscall.c: a row's functions for system calls ------------------------------------------------- */
+vreg g_sys_enter_key(struct gen *g);
+vreg g_sys_exit_key(struct gen *g);
+void g_sys_find_regs(struct gen *g);
+vreg g_sys_enter_arg(struct gen *g, u32 n);
+vreg g_sys_exit_arg(struct gen *g, u32 n);
 
 /* ---- clause.c ------------------------------------------------------------------------------------- */
 void g_clause(struct gen *g, const struct at_clause *ac);

@@ -372,4 +372,8 @@ struct dt_syscall {
 extern const struct dt_syscall dt_syscalls[]; /* sorted by number */
 extern const u32 dt_nsyscalls;
 
+/* Which call a number of 32-bit programs means: 1 + its number; 0: none of ours. */
+#define DT_NCOMPAT 512
+extern const u16 dt_compat_syscalls[DT_NCOMPAT];
+
 #endif

@@ -21,12 +21,6 @@
 #define FAULT \
 	TP("page_fault_user", "unsigned long address", "struct pt_regs *regs", "unsigned long error")
 
-/* read, readv, pread64, preadv, preadv2; write and so on */
-#define IS_READ(nr) \
-	"(" nr " == 0 || " nr " == 17 || " nr " == 19 || " nr " == 295 || " nr " == 327)"
-#define IS_WRITE(nr) \
-	"(" nr " == 1 || " nr " == 18 || " nr " == 20 || " nr " == 296 || " nr " == 328)"
-
 #define ROW(provider, counter, n, condition, ...) \
 	{ .prov = provider, .name = counter, __VA_ARGS__, .when = condition, BY(n) }
 #define SYS(...) ROW("sysinfo", __VA_ARGS__)
@@ -37,13 +31,13 @@ static const struct dt_derived sysinfo[] = {
 	SYS("inv_swtch", "1", "prev->pid && (preempt || state == 0)", SWITCH),
 	SYS("idlethread", "1", "next->pid == 0", SWITCH),
 	SYS("cpumigrate", "1", NULL, TP("sched_migrate_task", "struct task_struct *task", "int to")),
-	SYS("sysread", "1", IS_READ("nr"), SYS_ENTER),
-	SYS("syswrite", "1", IS_WRITE("nr"), SYS_ENTER),
-	SYS("sysexec", "1", "nr == __NR_execve || nr == __NR_execveat", SYS_ENTER),
-	SYS("msg", "1", "nr == 69 || nr == 70", SYS_ENTER),   /* msgsnd, msgrcv */
-	SYS("sema", "1", "nr == 65 || nr == 220", SYS_ENTER), /* semop, semtimedop */
-	SYS("readch", "(int)ret", "ret > 0 && " IS_READ("__sysnr[regs]"), SYS_EXIT),
-	SYS("writech", "(int)ret", "ret > 0 && " IS_WRITE("__sysnr[regs]"), SYS_EXIT),
+	SYS("sysread", "1", "__isread[nr]", SYS_ENTER),
+	SYS("syswrite", "1", "__iswrite[nr]", SYS_ENTER),
+	SYS("sysexec", "1", "__isexec[nr]", SYS_ENTER),
+	SYS("msg", "1", "__ismsg[nr]", SYS_ENTER),
+	SYS("sema", "1", "__issem[nr]", SYS_ENTER),
+	SYS("readch", "(int)ret", "ret > 0 && __isread[__sysnr[regs]]", SYS_EXIT),
+	SYS("writech", "(int)ret", "ret > 0 && __iswrite[__sysnr[regs]]", SYS_EXIT),
 	/* CLONE_THREAD 0x10000, CLONE_VFORK 0x4000 */
 	SYS("sysfork", "1", "!(flags & 0x14000)", NEW_TASK),
 	SYS("sysvfork", "1", "(flags & 0x14000) == 0x4000", NEW_TASK),

@@ -64,7 +64,7 @@ static const struct dt_derived rows[] = {
 	{ .prov = "sched",
 	  .name = "surrender",
 	  TP("sys_enter", "struct pt_regs *regs", "long nr"),
-	  .when = "nr == __NR_sched_yield",
+	  .when = "__isyield[nr]",
 	  .args = { LWP("curthread"), PROC("curthread") } },
 	{ .prov = "sched",
 	  .name = "change-pri",

@@ -13,3 +13,9 @@ const struct dt_syscall dt_syscalls[] = {
 };
 
 const u32 dt_nsyscalls = DT_NELEM(dt_syscalls);
+
+const u16 dt_compat_syscalls[DT_NCOMPAT] = {
+#define COMPAT(nr, native, name) [nr] = 1 + (native),
+#include "providers/syscalls_i386.def"
+#undef COMPAT
+};

@@ -123,7 +123,9 @@ def awake() -> Iterator[None]:
     busy = []
     try:
         for cpu in os.sched_getaffinity(0):
-            busy.append(subprocess.Popen([sys.executable, "-c", "while True: pass"], env=clean_env()))
+            busy.append(
+                subprocess.Popen([sys.executable, "-c", "while True: pass"], env=clean_env())
+            )
             os.sched_setaffinity(busy[-1].pid, {cpu})
             os.setpriority(os.PRIO_PROCESS, busy[-1].pid, 19)
         yield

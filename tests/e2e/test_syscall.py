@@ -246,7 +246,7 @@ def compat_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_32_bit_calls_are_not_mistaken(trace, compat_binary):
-    """Their numbers mean other calls."""
+    """Their numbers mean other calls: they go by their own names."""
     t = trace(
         'syscall:::entry /execname == "compat32"/ { @in[probefunc] = count(); }'
         'syscall:::return /execname == "compat32"/ { @out[probefunc] = count(); }'
@@ -256,5 +256,89 @@ def test_32_bit_calls_are_not_mistaken(trace, compat_binary):
     )
     subprocess.run([compat_binary], check=True)
     rows = t.finish().aggregations()
-    assert [rows.get(i, {}) for i in (1, 2, 3)] == [{}, {}, {}]
+    # execve() began in our 64-bit child
+    assert rows[1] == {"getpid": 50, "exit": 1}
+    assert rows[2] == {"getpid": 50, "execve": 1}
+    assert 3 not in rows
     assert rows[4][()] == 1
+
+
+# ---- calls by 32-bit numbers --------------------------------------------------------------------
+
+INT80 = r"""
+#include <unistd.h>
+static long call(long nr, long a, long b, long c)
+{
+	long r;
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(nr), "b"(a), "c"(b), "d"(c) : "memory");
+	return r;
+}
+int main(void)
+{
+	int i;
+	if (call(20, 0, 0, 0) != getpid()) /* no such calls here */
+		return 77;
+	for (i = 0; i < 5; i++)
+		call(64, 0, 0, 0); /* getppid; 64 is semget otherwise */
+	for (i = 0; i < 3; i++)
+		call(6, 1000 + i, 0, 0); /* close; lstat otherwise */
+	call(4, 1234, 0x1000, 7); /* write; stat otherwise */
+	call(17, 1, 2, 3);       /* nothing; pread64 otherwise */
+	getppid();
+	return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def int80(compile_c):
+    program = compile_c("int80.c", text=INT80)
+    code = subprocess.run([program], check=False).returncode
+    if code:
+        pytest.skip("this kernel makes no calls by 32-bit numbers")
+    return program
+
+
+def test_calls_by_32_bit_numbers(trace, int80):
+    """They go by their names, whatever their numbers mean to others, with their own arguments."""
+    t = trace(
+        "syscall::getppid:entry, syscall::semget:entry, syscall::lstat:entry, syscall::stat:entry"
+        ' /ppid == $1 && execname == "int80"/ { @[probefunc] = count(); }'
+        'syscall::close:entry /ppid == $1 && execname == "int80" && args[0] >= 1000/ { trace(arg0); }'
+        'syscall::close:return /ppid == $1 && execname == "int80" && errno/ { trace(errno); }'
+        'syscall::write:entry /ppid == $1 && execname == "int80"/ { trace(arg0); trace(arg1); trace(arg2); }',
+        os.getpid(),
+    )
+    subprocess.run([int80], check=True)
+    t.finish()
+    assert t.aggregations()[1] == {"getppid": 6}
+    assert t.data == [1000, 9, 1001, 9, 1002, 9, 1234, 0x1000, 7]
+
+
+def test_all_calls_with_those_by_32_bit_numbers(trace, int80):
+    t = trace(
+        'syscall:::entry /ppid == $1 && execname == "int80"/ { @[probefunc] = count(); }'
+        'syscall:::return /ppid == $1 && execname == "int80"/ { @r[probefunc] = count(); }',
+        os.getpid(),
+    )
+    subprocess.run([int80], check=True)
+    rows = t.finish().aggregations()
+    found = rows[1]
+    assert found["getppid"] == 6
+    assert found["getpid"] == 2
+    assert found["write"] == 1
+    assert not {"semget", "lstat", "stat", "flock"} & set(found)
+    assert rows[2]["getppid"] == 6
+
+
+def test_meanings_of_32_bit_numbers(trace, int80):
+    """Providers that look at numbers: 11 is execve there, munmap here, and 158, 177 and so on."""
+    t = trace(
+        "sysinfo:::syswrite, sysinfo:::sysread, proc:::exec, sched:::surrender"
+        ' /(pid == $1 || ppid == $1) && execname == "int80"/ { @[probename] = count(); }',
+        os.getpid(),
+    )
+    subprocess.run([int80], check=True)
+    rows = t.finish().aggregations()[1]
+    assert rows["syswrite"] == 1
+    assert "exec" not in rows
