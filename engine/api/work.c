@@ -128,6 +128,19 @@ static void find_kernel_functions(dtrace_hdl_t *h, struct dt_genopts *o)
 	o->preempt_enable = dt_btf_find(btf, "bpf_preempt_enable", DT_BTF_FUNC);
 }
 
+static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o);
+
+/* Once more, now that it is known that programs want to wait, and can. */
+static int generate_sleepable(dtrace_hdl_t *h, const struct dt_genopts *o)
+{
+	struct dt_genopts sleepable = *o;
+
+	dt_object_free(h->obj);
+	h->obj = NULL;
+	sleepable.sleepable = true;
+	return generate_and_load(h, &sleepable);
+}
+
 static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o)
 {
 	bool show = h->env.cflags & DTRACE_C_DIFV || dt_opt(h, DT_OPT_DISASM) > 0;
@@ -140,6 +153,8 @@ static int generate_and_load(dtrace_hdl_t *h, const struct dt_genopts *o)
 	dt_str_fini(&text);
 	if (!h->obj)
 		return -1;
+	if (h->obj->would_sleep && !o->sleepable && !o->no_direct && dt_feature(h, DT_FEAT_SLEEPABLE))
+		return generate_sleepable(h, o);
 	if (can_write_user(h))
 		h->live = dt_live_load(h, h->obj);
 	if (h->live)

@@ -25,7 +25,7 @@ void g_fault(struct gen *g, int fault, vreg addr, struct dt_loc loc)
 	if (!g->errinfo) {
 		struct mem m = mem_fp(g->info_slot);
 
-		*dt_vec_push(g->arena, &g->faults) = loc;
+		*dt_vec_push(g->arena, &g->faults) = (struct dt_fault_site){ .loc = loc };
 		e_sti(g, mem_add(m, offsetof(struct dt_rec_fault, epid)), 4, g->epid);
 		e_sti(g, mem_add(m, offsetof(struct dt_rec_fault, action)), 4, g->action);
 		e_sti(g, mem_add(m, offsetof(struct dt_rec_fault, offset)), 4, g->faults.n - 1);

@@ -10,7 +10,8 @@ static const char *const helper_names[] = {
 				FN(get_current_task_btf) FN(task_pt_regs) FN(task_storage_get)
 					FN(probe_read_kernel) FN(probe_read_kernel_str)
 						FN(probe_read_user) FN(probe_read_user_str)
-							FN(get_stack) FN(ringbuf_output) FN(loop)
+							FN(copy_from_user) FN(get_stack)
+								FN(ringbuf_output) FN(loop)
 #undef FN
 };
 

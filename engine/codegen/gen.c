@@ -557,6 +557,7 @@ static void make_main(struct gen *g)
 	entry->args = dt_arena_new(g->arena, struct ir_arg);
 	entry->args[0] = a_reg(g->ctx);
 	g->errinfo = g->key = g->user_regs = g->compat = g->uarg_row = 0;
+	g->sleeps = false;
 	g->info_slot = 0;
 	if (!pseudo) {
 		check_active(g);
@@ -610,6 +611,7 @@ static void make_program(struct gen *g, struct at_set *set, struct dt_progspec *
 	make_main(g);
 	if (g->error_func && !g->failed)
 		g_make_error_func(g);
+	spec->sleepable = g->sleeps;
 	if (g->failed)
 		return;
 	g->state_top = g->scratch_max;

@@ -81,7 +81,7 @@ struct gen {
 	const struct at_set *error_set; /* clauses of dtrace:::ERROR, NULL: none */
 	DT_VEC(struct dt_mapspec) maps;
 	DT_VEC(struct dt_epid) epids;
-	DT_VEC(struct dt_loc) faults;
+	DT_VEC(struct dt_fault_site) faults;
 	DT_VEC(u8) rodata;
 	struct agg_use *agguse; /* by varid - 1 */
 	u32 naggmaps;           /* aggregations in hashes */
@@ -101,6 +101,7 @@ struct gen {
 	vreg ctx, st, key, errinfo;
 	vreg user_regs; /* syscall.c: where they are, once found */
 	vreg compat;    /* ... is it a 32-bit program's call? */
+	bool sleeps;    /* user.c: it waits for pages of the process */
 	vreg uarg_row;  /* static probes: where this one says its arguments are */
 	vreg ring_once; /* 0: each clause finds the ring */
 	s32 cpu_slot;
@@ -218,6 +219,12 @@ vreg g_sys_exit_key(struct gen *g);
 void g_sys_find_regs(struct gen *g);
 vreg g_sys_enter_arg(struct gen *g, u32 n);
 vreg g_sys_exit_arg(struct gen *g, u32 n);
+
+/* ---- user.c: copies of the process's memory; what cannot be read is a fault ----------------------- */
+void g_read_user(struct gen *g, struct mem dst, struct ir_arg len, vreg from, struct dt_loc loc);
+/* Up to its NUL or to len. */
+void g_read_user_text(struct gen *g, struct mem dst, struct ir_arg len, vreg from, struct dt_loc loc);
+vreg g_try_user(struct gen *g, struct mem dst, struct ir_arg len, vreg from); /* negative: no */
 
 /* ---- clause.c ------------------------------------------------------------------------------------- */
 void g_clause(struct gen *g, const struct at_clause *ac);

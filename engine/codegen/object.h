@@ -103,6 +103,7 @@ struct dt_progspec {
 	u32 npatches;
 	struct dt_funcspec *funcs; /* the entry point first */
 	u32 nfuncs;
+	bool sleepable;
 	bool needs_func_info; /* has bpf_loop callbacks: the kernel wants BTF func_info */
 	struct dt_loc *locs;  /* one per instruction; src NULL: glue */
 };
@@ -209,7 +210,10 @@ struct dt_object {
 	u32 nepids;
 	struct dt_aggspec *aggs; /* [varid - 1] */
 	u32 naggs;
-	struct dt_loc *faults; /* fault sites: source locations */
+	struct dt_fault_site {
+		struct dt_loc loc;
+		bool unwaited; /* memory of the process was read without waiting for it */
+	} *faults;
 	u32 nfaults;
 	u32 max_record;  /* largest record with header */
 	u32 end_reserve; /* policy fill: bytes that END's records take */
@@ -219,7 +223,8 @@ struct dt_object {
 	u32 nspec, spec_off; /* speculation slots: how many (0: nobody speculates), where in globals */
 	DT_VEC(struct dt_fmt *) fmts; /* on the heap, freed with the object */
 	DT_VEC(struct dt_userset *) usersets;
-	bool writes_user;       /* memory of traced processes, which not every kernel allows */
+	bool would_sleep; /* a program may have to wait for a page, if it can: genopts.sleepable */
+	bool writes_user; /* memory of traced processes, which not every kernel allows */
 	bool only_consumer_cpu; /* only BEGIN, END, ERROR record: a small ring will do */
 };
 
@@ -244,6 +249,7 @@ struct dt_genopts {
 	u32 ncpus;      /* possible CPUs */
 	/* kernel features the generator asks for */
 	bool has_task_btf, has_loop;
+	bool sleepable; /* programs of system calls may wait */
 	u32 typed; /* 1 << DT_AT_...: TP_BTF, FENTRY, FEXIT can be had, and are to be preferred */
 	u32 preempt_disable, preempt_enable; /* BTF numbers of these kernel functions; 0: not there */
 	u32 cookies; /* 1 << DT_AT_...: attachments of that kind carry a cookie, so many may share a program */

@@ -339,7 +339,7 @@ void g_into_execargs(struct gen *g, const struct dt_node *n, struct mem dst, u32
 	struct mem w = rt_words(g, &n1, 1, 0);
 
 	e_jcci(g, BPF_JEQ, start, 0, none);
-	vreg rc = e_call(g, BPF_FUNC_probe_read_user, a_mem(dst), a_reg(n1), a_reg(start));
+	vreg rc = g_try_user(g, dst, a_reg(n1), start);
 
 	e_jcci(g, BPF_JNE, rc, 0, none);
 	vreg n2 = g_at_most(g, rt_word(g, w, 0), size - 1);

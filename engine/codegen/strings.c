@@ -182,9 +182,7 @@ static void into_copyinstr(struct gen *g, const struct dt_node *n, struct mem ds
 		len = a_imm((s64)DT_MIN(n->args[1]->val, size - 1) + 1);
 	else if (n->nargs > 1)
 		len = a_reg(e_alui(g, IR_ADD, g_at_most(g, g_expr(g, n->args[1]), size - 1), 1));
-	vreg rc = e_call(g, BPF_FUNC_probe_read_user_str, a_mem(dst), len, a_reg(addr));
-
-	g_fault_unless(g, BPF_JSGE, rc, 0, DTRACEFLT_BADADDR, addr, n->loc);
+	g_read_user_text(g, dst, len, addr, n->loc);
 }
 
 static void into_cast(struct gen *g, const struct dt_node *n, struct mem dst, u32 size)
@@ -210,10 +208,12 @@ static void into_cast(struct gen *g, const struct dt_node *n, struct mem dst, u3
 	/* what is full has no NUL: one byte more is asked for, so that the copy ends with one */
 	u32 want = (u32)DT_MIN(limit + (bounded ? 1 : 0), size);
 	vreg src = e_addr(g, a.m);
-	vreg rc = e_call(g,
-			 a.kind == ADDR_USER ? BPF_FUNC_probe_read_user_str :
-					       BPF_FUNC_probe_read_kernel_str,
-			 a_mem(dst), a_imm(want), a_reg(src));
+
+	if (a.kind == ADDR_USER) {
+		g_read_user_text(g, dst, a_imm(want), src, n->loc);
+		return;
+	}
+	vreg rc = e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(want), a_reg(src));
 
 	g_fault_unless(g, BPF_JSGE, rc, 0, DTRACEFLT_BADADDR, src, n->loc);
 }

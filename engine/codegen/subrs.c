@@ -74,8 +74,11 @@ static struct ir_arg size_of(struct size s)
 static void copy_bytes(struct gen *g, bool user, struct mem dst, struct size size, vreg from,
 		       struct dt_loc loc)
 {
-	vreg rc = e_call(g, user ? BPF_FUNC_probe_read_user : BPF_FUNC_probe_read_kernel,
-			 a_mem(dst), size_of(size), a_reg(from));
+	if (user) {
+		g_read_user(g, dst, size_of(size), from, loc);
+		return;
+	}
+	vreg rc = e_call(g, BPF_FUNC_probe_read_kernel, a_mem(dst), size_of(size), a_reg(from));
 
 	g_fault_unless(g, BPF_JEQ, rc, 0, DTRACEFLT_BADADDR, from, loc);
 }

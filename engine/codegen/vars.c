@@ -501,9 +501,12 @@ void g_copy(struct gen *g, struct mem dst, struct addr a, u32 size, struct dt_lo
 		return;
 	}
 	vreg src = e_addr(g, a.m);
-	vreg rc = e_call(g,
-			 a.kind == ADDR_USER ? BPF_FUNC_probe_read_user : BPF_FUNC_probe_read_kernel,
-			 a_mem(dst), a_imm(size), a_reg(src));
+
+	if (a.kind == ADDR_USER) {
+		g_read_user(g, dst, a_imm(size), src, loc);
+		return;
+	}
+	vreg rc = e_call(g, BPF_FUNC_probe_read_kernel, a_mem(dst), a_imm(size), a_reg(src));
 
 	if (a.kind != ADDR_SAFE)
 		g_fault_unless(g, BPF_JEQ, rc, 0, DTRACEFLT_BADADDR, src, loc);

@@ -182,13 +182,19 @@ static void put_place(struct dt_str *s, const struct dt_loc *l)
 {
 	int line = 0, col = 0;
 
-	if (!l || !l->src)
+	if (!l->src)
 		return;
 	dt_loc_pos(l, &line, &col);
 	if (line && l->src->name)
 		dt_str_printf(s, " at \"%s\", line %d", l->src->name, line);
 	else if (line)
 		dt_str_printf(s, " at line %d", line);
+}
+
+/* One that a process may well have. */
+static bool is_user_address(u64 addr)
+{
+	return addr >= 0x10000 && addr < UINT64_C(1) << 47;
 }
 
 static void put_sentence(dtrace_hdl_t *h, struct dt_str *s, const struct dt_rec_fault *f,
@@ -204,7 +210,11 @@ static void put_sentence(dtrace_hdl_t *h, struct dt_str *s, const struct dt_rec_
 		dt_str_printf(s, " in action #%u", f->action);
 	else
 		dt_str_puts(s, " in predicate");
-	put_place(s, f->offset < o->nfaults ? &o->faults[f->offset] : NULL);
+	if (f->offset < o->nfaults) {
+		put_place(s, &o->faults[f->offset].loc);
+		if (o->faults[f->offset].unwaited && is_user_address(f->addr))
+			dt_str_puts(s, ": no such page, or not in memory yet");
+	}
 	dt_str_putc(s, '\n');
 }
 

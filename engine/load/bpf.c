@@ -148,6 +148,7 @@ int dt_bpf_prog_load(const struct dt_bpf_prog *p)
 	a.expected_attach_type = p->attach_type;
 	a.attach_btf_id = p->attach_btf_id;
 	a.attach_btf_obj_fd = p->attach_btf_fd;
+	a.prog_flags = p->sleepable ? BPF_F_SLEEPABLE : 0;
 	if (p->log) {
 		a.log_buf = ptr(p->log);
 		a.log_size = p->logsize;

@@ -111,6 +111,22 @@ static bool has_loop(void)
 	return loads(insns, DT_NELEM(insns));
 }
 
+/* Kernels that do not know such programs may load them all the same, for other places. */
+static bool has_sleepable(void)
+{
+	static const struct bpf_insn insns[] = { RETURN_0 };
+	const struct dt_bpf_prog p = { .type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+				       .name = "dt_feature",
+				       .insns = insns,
+				       .ninsns = DT_NELEM(insns),
+				       .btf_fd = -1,
+				       .sleepable = true };
+	_cleanup_fd_ int fd = dt_bpf_prog_load(&p);
+	_cleanup_fd_ int link = fd < 0 ? -1 : dt_bpf_raw_tp_open("sys_enter", fd, 0);
+
+	return link >= 0;
+}
+
 static bool has_batch(void)
 {
 	struct dt_mapspec m = { .name = "dt_feature",
@@ -298,6 +314,9 @@ static const struct {
 			       "reads by helper calls" },
 	[DT_FEAT_LOOP] = { "bpf_loop", has_loop, "subroutines on strings",
 			   "programs with such subroutines are refused" },
+	[DT_FEAT_SLEEPABLE] = { "system call programs that may sleep", has_sleepable,
+				"memory of processes that must be fetched first",
+				"a fault where it is not in memory" },
 	[DT_FEAT_BATCH] = { "batched map access", has_batch, "reading aggregations",
 			    "one system call for each key" },
 	[DT_FEAT_UPROBE_MULTI] = { "links of many uprobes", has_uprobe_multi, "pid and USDT probes",

@@ -40,7 +40,8 @@ struct dt_bpf_prog {
 	u32 nfunc_info;
 	u32 attach_type, attach_btf_id; /* programs made for one function or tracepoint */
 	u32 attach_btf_fd;              /* 0: of the kernel itself */
-	char *log;                      /* NULL, or room for what the verifier has to say */
+	bool sleepable;
+	char *log; /* NULL, or room for what the verifier has to say */
 	u32 logsize;
 };
 int dt_bpf_prog_load(const struct dt_bpf_prog *p);

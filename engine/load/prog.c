@@ -271,6 +271,7 @@ static int load(dtrace_hdl_t *h, struct dt_live *l, const struct dt_progspec *p)
 		.type = p->prog_type,
 		.attach_type = p->at->kind == DT_AT_UPROBE ? DT_BPF_UPROBE_MULTI : 0,
 		.name = p->name,
+		.sleepable = p->sleepable,
 		.insns = insns,
 		.ninsns = p->ninsns,
 	};

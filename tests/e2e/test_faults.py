@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
+
 import pytest
+
+from dtrace import _embedded
 
 pytestmark = pytest.mark.kernel
 
@@ -164,3 +170,53 @@ def test_a_callback_that_raises_ends_it(workload):
         with pytest.raises(KeyError, match="enough"):
             while not c.consume(lambda probe, rec: None):
                 pass
+
+
+def has(feature: str) -> bool:
+    consumer = _embedded.Consumer()
+    try:
+        return next(row[1] for row in consumer.features() if row[0] == feature)
+    finally:
+        consumer.close()
+
+
+@pytest.fixture
+def untouched(tmp_path):
+    """Addresses of texts in a file that is mapped, but not looked at: "/somewhere/1" and one across pages."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    size = 256 * mmap.PAGESIZE  # far apart: what is near comes along
+    text = bytearray(size)
+    across = 128 * mmap.PAGESIZE - 5
+    for at, what in (0, b"/somewhere/1"), (across, b"/somewhere/2"):
+        text[at : at + len(what)] = what
+    path = tmp_path / "texts"
+    path.write_bytes(text)
+    fd = os.open(path, os.O_RDONLY)
+    base = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+    os.close(fd)
+    assert base not in (None, ctypes.c_void_p(-1).value)
+    yield libc, base, base + across
+    libc.munmap(ctypes.c_void_p(base), ctypes.c_size_t(size))
+
+
+def test_memory_that_is_not_there_yet(new_trace, untouched):
+    """System calls get it where their programs may wait; elsewhere the fault says what may be the matter."""
+    libc, *addresses = untouched
+    waits = has("system call programs that may sleep")
+    t = new_trace().go(
+        "syscall::open:entry, syscall::openat:entry /pid == $1 && (arg0 == $2 || arg1 == $2 || arg0 == $3"
+        " || arg1 == $3)/ { self->at = arg1 == $2 || arg0 == $2 ? $2 : $3; trace(copyinstr(self->at)); }"
+        "syscall::open:return, syscall::openat:return /self->at/ { trace(copyinstr(self->at)); self->at = 0; }",
+        os.getpid(),
+        *addresses,
+    )
+    for address in addresses:
+        assert libc.open(ctypes.c_void_p(address), 0) == -1
+    t.finish()
+    texts = ["/somewhere/1", "/somewhere/2"]
+    assert t.data == ([text for text in texts for _ in range(2)] if waits else texts)
+    assert len(t.faults) == (0 if waits else 2)
+    for fault in t.faults:
+        assert "not in memory yet" in str(fault)

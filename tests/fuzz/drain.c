@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	dtrace_hdl_t *h = fake_open(CPUS, CAP, RECORD, DT_ST_FIXED);
 	struct dt_epid epids[3];
-	struct dt_loc fault = { 0 };
+	struct dt_fault_site fault = { 0 };
 	char err[64], *text = NULL;
 	size_t n = 0;
 	FILE *fp = open_memstream(&text, &n);

@@ -41,7 +41,7 @@ static dtrace_recdesc_t r_mem[] = { REC(DTRACEACT_TRACEMEM, d_bytes, 8, 16),
 static struct dt_epid epids[NEPIDS];
 static struct dt_clause clause = { .index = 4 };
 static struct dt_source source = { .text = "BEGIN\n{\n\t*0;\n}\n", .len = 15 };
-static struct dt_loc fault_at;
+static struct dt_fault_site fault_at;
 
 struct payload {
 	s32 i;
@@ -87,7 +87,7 @@ static dtrace_hdl_t *open_fake(int ncpus)
 	r_printf[0].dtrd_format = r_printf[1].dtrd_format =
 		dt_fmt_parse("<%5d|%-6s>", err, sizeof(err));
 	r_noargs[0].dtrd_format = dt_fmt_parse("hello\n", err, sizeof(err));
-	fault_at = (struct dt_loc){ .src = &source, .off = 9, .len = 2 };
+	fault_at.loc = (struct dt_loc){ .src = &source, .off = 9, .len = 2 };
 	h->obj->epids = epids;
 	h->obj->nepids = NEPIDS;
 	h->obj->faults = &fault_at;
