@@ -81,17 +81,33 @@ class Running:
         return self.child.wait(PATIENCE)
 
     def started(self) -> None:
-        """It has said how many probes it matched, and has had the time to attach them."""
+        """It has said how many probes it matched, and has attached them: it waits for what they record."""
         assert self.child.stderr is not None
         self.err += self.child.stderr.readline()
         wait_until(lambda: caught(self.child.pid))
-        time.sleep(0.3 if PATIENCE < 60 else 5)
+        wait_until(lambda: waiting(self.child.pid) or writing(self.child.pid))
 
 
 def caught(pid: int) -> bool:
-    """Does the process handle SIGINT by itself, as it does while tracing?"""
+    """Does the process handle signals by itself, as it does from before it attaches up to the first one?"""
     status = Path(f"/proc/{pid}/status").read_text()
     return bool(int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def system_call(pid: int) -> list[int]:
+    """The system call that a process sleeps in, and its arguments; -1 when it runs."""
+    words = Path(f"/proc/{pid}/syscall").read_text().split()
+    return [int(word, 0) for word in words] if words[0] != "running" else [-1]
+
+
+def waiting(pid: int) -> bool:
+    """Does it sleep in poll() or ppoll(), which it does between attaching and the end only?"""
+    return system_call(pid)[0] in (7, 271)
+
+
+def writing(pid: int) -> bool:
+    """Does it wait for the reader of what it writes?"""
+    return system_call(pid)[0] == 1
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

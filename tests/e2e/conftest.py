@@ -228,6 +228,7 @@ class Trace:
         self.firings: list[Firing] = []
         self.pending: list[Any] = []
         self.ended = False
+        self.taken: dict[int, dict[Any, Any]] = {}
         self.consumer = dtrace.DTraceConsumer(
             "embedded", on_drop=self.drops.append, on_error=self.faults.append
         )
@@ -294,6 +295,14 @@ class Trace:
 
         self.consumer.aggwalk(row)
         return found
+
+    def counts(self) -> dict[int, dict[Any, Any]]:
+        """As aggregations(), of counts and sums, which are taken but once: all that came so far."""
+        for varid, rows in self.aggregations().items():
+            total = self.taken.setdefault(varid, {})
+            for key, value in rows.items():
+                total[key] = total.get(key, 0) + value
+        return self.taken
 
 
 @pytest.fixture

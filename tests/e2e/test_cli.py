@@ -13,7 +13,17 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import PATIENCE, PYDTRACE, Done, Running, environment, pydtrace
+from commandline import (
+    PATIENCE,
+    PYDTRACE,
+    Done,
+    Running,
+    caught,
+    environment,
+    pydtrace,
+    wait_until,
+    writing,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -381,9 +391,10 @@ def test_a_second_signal_leaves_at_once() -> None:
     program = 'tick-1000hz{printf("%s", "' + "x" * 200 + '"); printf("%200s%200s", "", "")}'
     with Running("-x", "switchrate=1ms", "-n", program) as running:
         running.started()
-        time.sleep(1)
+        pid = running.child.pid
+        wait_until(lambda: writing(pid))
         running.child.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        wait_until(lambda: not caught(pid))
         assert running.child.poll() is None
         running.child.send_signal(signal.SIGINT)
         assert running.child.wait(PATIENCE) == -signal.SIGINT
@@ -404,6 +415,12 @@ def test_a_full_disk_is_told() -> None:
         pass
     assert running.err == MATCHED + "dtrace: failed to write output: No space left on device\n"
     assert running.status == 1
+
+
+def test_a_full_disk_under_freopen_is_told() -> None:
+    done = pydtrace("-w", "-n", 'BEGIN{freopen("/dev/full"); printf("lost"); exit(0)}')
+    assert "No space left on device" in done.err
+    assert done.status == 1
 
 
 def test_the_time_is_limited() -> None:

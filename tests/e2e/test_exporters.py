@@ -25,8 +25,14 @@ tick-1ms { @ticks = count() }
 @pytest.fixture
 def session() -> Iterator[dtrace.Session]:
     with dtrace.trace(PROGRAM, engine="embedded") as s:
-        s.wait(0.02)
+        ticked(s)
         yield s
+
+
+def ticked(session: dtrace.Session, since: float = 0) -> None:
+    """Wait for a tick more than there were."""
+    while session.snapshot()["ticks"].value <= since:
+        session.wait(0.01)
 
 
 def test_prometheus(session: dtrace.Session) -> None:
@@ -62,7 +68,7 @@ def test_prometheus(session: dtrace.Session) -> None:
     assert found["dtrace_drops_total", ()] == found["dtrace_faults_total", ()] == 0
     assert "dtrace_ticks_total" in names and "dtrace_stack_total" in names
     ticks = found["dtrace_ticks_total", ()]
-    session.wait(0.05)
+    ticked(session, ticks)
     assert registry.get_sample_value("dtrace_ticks_total") > ticks
     openmetrics(registry)
     session.close()

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from commandline import Running, caught, wait_until, waiting
 from conftest import PATIENCE, clean_env
 
 import dtrace
@@ -31,7 +32,11 @@ c.setopt("bufsize", "64k")
 c.strcompile(sys.argv[1], sys.argv[2:])
 c.go()
 print("ready", flush=True)
+told = False
 while not c.consume(take):
+    if got and not told:
+        print("caught up", flush=True)
+        told = True
     c.sleep(0.05)
 print(got, lost, flush=True)
 """
@@ -55,9 +60,8 @@ def test_suspended_consumer(workload):
         time.sleep(0.2)
         os.kill(consumer.pid, signal.SIGCONT)
         # When it has caught up there is room again.
-        time.sleep(0.3)
+        assert consumer.stdout.readline() == "caught up\n"
         workload.do("nested", 100)
-        time.sleep(0.2)
         workload.do("read", 1, 77)
         got, lost = map(int, consumer.communicate(timeout=PATIENCE)[0].split())
     finally:
@@ -115,6 +119,69 @@ def test_target_that_is_killed(new_trace, workload):
     workload.child.wait()
     t.to_exit()
     assert t.faults == []
+
+
+def state(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def test_target_that_is_stopped(new_trace, start_workload):
+    """What it did is there, it stays as it is, others are traced, and when it goes on so does the count."""
+    one, other = start_workload(), start_workload()
+    t = new_trace().go(
+        "syscall::getppid:entry /pid == $1 || pid == $2/ { @[pid] = count(); }", one.pid, other.pid
+    )
+
+    def counts():
+        return dict(t.counts().get(1, {}))
+
+    one.tell("forever")
+    t.until(lambda: one.pid in counts())
+    os.kill(one.pid, signal.SIGSTOP)
+    t.until(lambda: state(one.pid) == "T")
+    before = counts()
+    other.do("nested", 10)
+    t.poll()
+    assert counts() == {**before, other.pid: 10}
+    assert state(one.pid) == "T"
+    os.kill(one.pid, signal.SIGCONT)
+    t.until(lambda: counts()[one.pid] > before[one.pid])
+    t.finish()
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_process_that_is_stopped_already(workload, goes_on):
+    """-p: its functions are found without it, and it is left as it was."""
+    os.kill(workload.pid, signal.SIGSTOP)
+    wait_until(lambda: state(workload.pid) == "T")
+    program = "pid$target:a.out:inner:entry { @ = count(); }"
+    with Running("-q", "-p", str(workload.pid), "-n", program) as running:
+        wait_until(lambda: caught(running.child.pid) and waiting(running.child.pid))
+        assert state(workload.pid) == "T"
+        if goes_on:
+            os.kill(workload.pid, signal.SIGCONT)
+            workload.do("nested", 3)
+        running.child.send_signal(signal.SIGINT)
+    assert running.out.split() == (["3"] if goes_on else []), running.err
+    if not goes_on:
+        assert state(workload.pid) == "T"
+        os.kill(workload.pid, signal.SIGCONT)
+    assert workload.do("nested", 3) == 0
+
+
+def test_command_that_stops(tmp_path):
+    """-c: tracing goes on as long as it is there."""
+    script = tmp_path / "script"
+    script.write_text("echo $$\nkill -STOP $$\nexit 3\n")
+    program = "syscall::exit_group:entry /pid == $target/ { trace(arg0); }"
+    with Running("-q", "-c", f"sh {script}", "-n", program) as running:
+        pid = int(running.child.stdout.readline())
+        wait_until(lambda: state(pid) == "T")
+        wait_until(lambda: waiting(running.child.pid))
+        assert running.child.poll() is None
+        os.kill(pid, signal.SIGCONT)
+    assert running.out.split() == ["3"], running.err
+    assert running.status == 0
 
 
 def set_online(cpu, on):

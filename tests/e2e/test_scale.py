@@ -30,9 +30,9 @@ def in_int(v: int) -> int:
 
 
 def test_thousand_clauses(trace: Start) -> None:
-    start = time.monotonic()
+    start = time.process_time()  # loading is our own time too
     t = trace("int x;" + "".join(f"BEGIN /x == {i}/ {{ x++; trace(x); }}\n" for i in range(1000)))
-    assert time.monotonic() - start < (PATIENCE if SLOW else 3)
+    assert time.process_time() - start < (PATIENCE if SLOW else 3)
     assert t.finish().data == list(range(1, 1001))
 
 

@@ -178,24 +178,26 @@ def test_run() -> None:
 
 
 def test_async_for(session: Start) -> None:
+    """Others run meanwhile: without them there would be nothing to see, and no end."""
+
     async def main() -> list[int]:
-        ticks = 0
-
         async def other() -> None:
-            nonlocal ticks
             while True:
-                ticks += 1
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.01)
+                os.getppid()
 
+        s = session(
+            "syscall::getppid:entry /pid == $target/ { trace(++n) }"
+            "syscall::getppid:entry /pid == $target && n == 3/ { exit(0) }",
+            target=dtrace.CURRENT,
+        )
         task = asyncio.create_task(other())
-        s = session("tick-20ms { trace(++n) } tick-20ms /n == 3/ { exit(0) }")
         async with s:
             found = [e.values[0] async for e in s if e.values]
         task.cancel()
-        assert ticks > 5
         return found
 
-    assert asyncio.run(main()) == [1, 2, 3]
+    assert asyncio.run(asyncio.wait_for(main(), PATIENCE)) == [1, 2, 3]
 
 
 def test_async_cancelled(session: Start) -> None:
@@ -335,9 +337,16 @@ def test_snapshots_that_clear(session: Start) -> None:
 
 
 def test_snapshots_over_time(session: Start) -> None:
-    s = session("tick-5ms { @n = count() } tick-100ms { exit(0) }")
-    totals = [snap["n"].value for snap in s.snapshots(0.02)]
-    assert len(totals) >= 2 and totals == sorted(totals) and totals[-1] > 0
+    s = session(
+        "tick-5ms { @n = count() } syscall::getppid:entry /pid == $target/ { exit(0) }",
+        target=dtrace.CURRENT,
+    )
+    totals = []
+    for snap in s.snapshots(0.02):
+        totals.append(snap["n"].value)
+        if len(totals) > 2 and totals[-1] > 3:
+            os.getppid()
+    assert s.done and totals == sorted(totals) and totals[-1] > totals[0]
 
 
 def test_normalized(session: Start) -> None:

@@ -612,13 +612,14 @@ def test_write_to_a_slow_reader(fake: ModuleType) -> None:
     got = bytearray()
 
     def reader() -> None:
-        time.sleep(0.3)
+        while not signals:
+            time.sleep(0.01)
         while data := os.read(read_end, 1 << 16):
             got.extend(data)
 
+    signals: list[int] = []
     thread = threading.Thread(target=reader)
     thread.start()
-    signals: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: signals.append(number))
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
@@ -720,7 +721,7 @@ def test_the_gil_is_released(fake: ModuleType) -> None:
     while thread.is_alive():
         ticks += 1
         time.sleep(0.001)
-    assert ticks > 30
+    assert ticks > 3  # not one before and one after; some 200 on a machine with time for us
 
 
 def test_two_threads_take_turns(fake: ModuleType) -> None:

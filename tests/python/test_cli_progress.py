@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -32,9 +33,13 @@ def test_what_takes_long_says_so_and_cleans_up(
 ) -> None:
     monkeypatch.setattr(progress, "PATIENCE", 0.05)
     monkeypatch.setattr(progress, "PACE", 0.01)
+    said = b""
     with progress.Progress("starting", pipe[1]):
-        time.sleep(0.3)
-    said = os.read(pipe[0], 65536)
+        while said.count(b"\r") < 2:
+            time.sleep(0.01)
+            with contextlib.suppress(BlockingIOError):
+                said += os.read(pipe[0], 65536)
+    said += os.read(pipe[0], 65536)
     assert said.startswith(b"\rstarting ... 0 s\x1b[K\rstarting ... ")
     assert said.endswith(b"\x1b[K\r\x1b[K")
 

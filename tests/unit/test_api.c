@@ -451,8 +451,8 @@ static void test_wakeup(void)
 	CHECK_INT(dtrace_work_due(h), 0);
 	CHECK_INT(work(h, &s), DTRACE_WORKSTATUS_OKAY);
 	CHECK(dtrace_work_due(h) > INT64_C(20000000000));
-	pthread_create(&t, NULL, waker, h);
 	from = now_ms();
+	pthread_create(&t, NULL, waker, h);
 	dtrace_sleep(h);
 	CHECK(now_ms() - from > 30 && now_ms() - from < 5000);
 	pthread_join(t, NULL);
