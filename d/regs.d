@@ -69,3 +69,4 @@ inline int __iswrite[long nr] = __compat ? nr == 4 || nr == 146 || nr == 181 || 
 /* msgsnd, msgrcv; semop, semtimedop */
 inline int __ismsg[long nr] = __compat ? nr == 400 || nr == 401 : nr == 69 || nr == 70;
 inline int __issem[long nr] = __compat ? nr == 420 : nr == 65 || nr == 220;
+inline int __isfutex[long nr] = __compat ? nr == 240 || nr == 422 : nr == 202;

@@ -113,7 +113,7 @@ static vreg user_key(struct gen *g)
 }
 
 /* What lies at an address of the process; 0 when it cannot be read. */
-static vreg read_user(struct gen *g, struct mem m, u32 size)
+vreg g_peek_user(struct gen *g, struct mem m, u32 size)
 {
 	s32 slot = ir_slot(g->f, 8);
 
@@ -131,7 +131,7 @@ static vreg uentry_arg(struct gen *g, u32 n)
 		return e_ld(g, (struct mem){ g->ctx, dt_arch_func_arg[n] }, 8);
 	vreg sp = e_ld(g, (struct mem){ g->ctx, DT_ARCH_SP }, 8);
 
-	return read_user(g, (struct mem){ sp, DT_ARCH_STACK_ARGS + (s64)(n - nregs) * 8 }, 8);
+	return g_peek_user(g, (struct mem){ sp, DT_ARCH_STACK_ARGS + (s64)(n - nregs) * 8 }, 8);
 }
 
 static vreg ureturn_arg(struct gen *g, u32 n)
@@ -301,7 +301,7 @@ vreg g_return_address(struct gen *g)
 {
 	vreg sp = e_ld(g, (struct mem){ g->ctx, DT_ARCH_SP }, 8);
 
-	return read_user(g, (struct mem){ sp, 0 }, 8);
+	return g_peek_user(g, (struct mem){ sp, 0 }, 8);
 }
 
 u32 g_machinery_frames(const struct gen *g)

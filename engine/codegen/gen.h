@@ -206,9 +206,11 @@ struct abi {
 };
 const struct abi *g_abi(const struct gen *g);
 vreg g_raw_arg(struct gen *g, u32 n); /* argN of any program, the ERROR function's too: a number */
-bool g_arg_is_typed(struct gen *g, u32 n);   /* is it a pointer that the verifier knows? */
-vreg g_typed_arg(struct gen *g, u32 n);      /* then the pointer */
-bool g_at_entry(const struct gen *g);        /* user code, at the first instruction of a function */
+bool g_arg_is_typed(struct gen *g, u32 n); /* is it a pointer that the verifier knows? */
+vreg g_typed_arg(struct gen *g, u32 n);    /* then the pointer */
+bool g_at_entry(const struct gen *g);      /* user code, at the first instruction of a function */
+/* What lies at an address of the process; 0 when it cannot be read. */
+vreg g_peek_user(struct gen *g, struct mem m, u32 size);
 vreg g_return_address(struct gen *g);        /* there */
 u32 g_machinery_frames(const struct gen *g); /* frames to leave out of kernel stacks */
 void g_prog_name(const struct at_set *s, u32 index, char name[16]);

@@ -266,6 +266,11 @@ const struct subr_str *g_subr_str(int id)
 	return str_rows[id].into ? &str_rows[id] : NULL;
 }
 
+static vreg subr_peek(struct gen *g, const struct dt_node *n)
+{
+	return g_peek_user(g, (struct mem){ g_expr(g, n->args[0]), 0 }, 8);
+}
+
 static vreg (*const number_rows[DT_S_N])(struct gen *g, const struct dt_node *n) = {
 	[DT_S_STRLEN] = subr_strlen,
 	[DT_S_INDEX] = subr_index,
@@ -281,6 +286,7 @@ static vreg (*const number_rows[DT_S_N])(struct gen *g, const struct dt_node *n)
 	[DT_S_GETMAJOR] = subr_getmajor,
 	[DT_S_GETMINOR] = subr_getminor,
 	[DT_S_COPYIN] = subr_pointer,
+	[DT_S_PEEK] = subr_peek,
 	[DT_S_ALLOCA] = subr_pointer,
 	[DT_S_COPYINTO] = subr_copyinto,
 	[DT_S_BCOPY] = subr_bcopy,

@@ -249,7 +249,7 @@ struct dt_compile {
 	DT_VEC(struct dt_pragma) pragmas;
 	DT_VEC(struct dt_pending) pending; /* reported at the end, if nothing else is wrong */
 
-	DT_VEC(const char *) noted; /* dt_note_clause() */
+	DT_VEC(const struct dt_note *) noted; /* dt_note_clause() */
 
 	/* the clause being checked */
 	struct dt_clause *clause;

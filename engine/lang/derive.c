@@ -7,6 +7,7 @@
  * checked with that kind's arguments.  All copies say the same, so the first one that is wrong is the only one reported.
  */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lang/compile.h"
@@ -77,7 +78,7 @@ struct dt_node *dt_derived_expr(struct dt_compile *c, const char *text, struct d
 
 	if (!n)
 		return dt_poison(c, dt_node_new(c, N_POISON, loc));
-	for (; ns < DT_MAXARGS && row->params[ns]; ns++) {
+	for (; row && ns < DT_MAXARGS && row->params[ns]; ns++) {
 		s[ns].name = name_of(row->params[ns]);
 		s[ns].by = param(c, row->params[ns], ns, loc);
 	}
@@ -339,40 +340,70 @@ u32 dt_split_clause(struct dt_compile *c, struct dt_item *it)
 
 /* ---- what an earlier event has noted ------------------------------------------------------------ */
 
-static int one_probe(struct dt_probe *p, void *arg)
+struct noting {
+	struct dt_compile *c;
+	struct dt_clause *cl;
+	const struct dt_pdesc *desc;
+	struct dt_loc loc;
+};
+
+static int note_probe(struct dt_probe *p, void *arg)
 {
-	*(struct dt_probe **)arg = p;
-	return 1;
+	struct noting *n = arg;
+	struct dt_clause *cl = n->cl;
+
+	*dt_vec_push(n->c->a, &cl->probes) = p;
+	*dt_vec_push(n->c->a, &cl->descs) = *n->desc;
+	*dt_vec_push(n->c->a, &cl->desclocs) = n->loc;
+	cl->derived = p->derived;
+	/* one probe of an event stands for the event */
+	return p->derived ? 1 : 0;
 }
 
-/* A clause of our own in front of the program, once in a compilation for each row that is asked to note something. */
-static void add_note(struct dt_compile *c, const struct dt_derived *row, struct dt_loc loc)
+static int by_id(const void *a, const void *b)
 {
-	const struct dt_derived *earlier = row->earlier;
-	const struct dt_pdesc d = {
-		.prov = earlier->prov, .mod = "", .func = "", .name = earlier->name
-	};
+	const struct dt_probe *const *p = a, *const *q = b;
+
+	return ((*p)->id > (*q)->id) - ((*p)->id < (*q)->id);
+}
+
+static void note_probes(struct noting *n, const struct dt_note *note)
+{
+	struct dt_clause *cl = n->cl;
+
+	for (n->desc = note->at; n->desc->prov; n->desc++)
+		if (dt_probes_match(n->c->env->probes, n->desc, note_probe, n) < 0)
+			return;
+	if (cl->probes.n > 1)
+		qsort(cl->probes.v, cl->probes.n, sizeof(*cl->probes.v), by_id);
+	cl->matched = cl->probes.v;
+	cl->nmatched = cl->probes.n;
+}
+
+/* A clause of our own in front of the program, once in a compilation for each note. */
+static void add_note(struct dt_compile *c, const struct dt_derived *row, const struct dt_note *note,
+		     struct dt_loc loc)
+{
 	struct dt_item *it = dt_arena_new(c->a, struct dt_item);
 	struct dt_clause *cl = dt_arena_new(c->a, struct dt_clause), *was = c->clause;
 	struct dt_stmt *s = dt_arena_new(c->a, struct dt_stmt);
-	struct dt_probe *p = NULL;
+	struct noting n = { .c = c, .cl = cl, .loc = loc };
 
-	if (dt_probes_match(c->env->probes, &d, one_probe, &p) < 0 || !p) {
-		dt_err(c, D_PDESC_ZERO, loc, "%s:::%s needs %s:::%s, which this kernel does not have",
-		       row->prov, row->name, earlier->prov, earlier->name);
+	note_probes(&n, note);
+	if (!cl->nmatched && note->optional)
+		return;
+	if (!cl->nmatched) {
+		dt_err(c, D_PDESC_ZERO, loc, "%s:::%s needs %s:%s:%s:%s, which is not here",
+		       row->prov, row->name, note->at->prov, note->at->mod, note->at->func,
+		       note->at->name);
 		return;
 	}
-	*dt_vec_push(c->a, &cl->probes) = p;
-	*dt_vec_push(c->a, &cl->descs) = d;
-	*dt_vec_push(c->a, &cl->desclocs) = loc;
 	cl->loc = s->loc = loc;
-	cl->matched = cl->probes.v;
-	cl->nmatched = 1;
-	cl->derived = p->derived;
 	cl->stmts = s;
 	c->clause = cl;
+	cl->pred = note->when ? dt_derived_expr(c, note->when, loc) : NULL;
 	s->kind = S_EXPR;
-	s->expr = dt_derived_expr(c, row->notes, loc);
+	s->expr = dt_derived_expr(c, note->text, loc);
 	c->clause = was;
 	it->kind = I_CLAUSE;
 	it->clause = cl;
@@ -380,18 +411,24 @@ static void add_note(struct dt_compile *c, const struct dt_derived *row, struct 
 	c->p->items = c->items = it;
 }
 
+static bool is_noted(const struct dt_compile *c, const struct dt_note *note)
+{
+	for (u32 i = 0; i < c->noted.n; i++)
+		if (c->noted.v[i] == note)
+			return true;
+	return false;
+}
+
 void dt_note_clause(struct dt_compile *c, const struct dt_clause *cl)
 {
 	const struct dt_derived *row = cl->derived;
-	u32 i;
 
-	if (!row || !row->earlier)
-		return;
-	for (i = 0; i < c->noted.n; i++)
-		if (strcmp(c->noted.v[i], row->notes) == 0)
-			return;
-	*dt_vec_push(c->a, &c->noted) = row->notes;
-	add_note(c, row, cl->loc);
+	for (u32 i = 0; row && row->notes && row->notes[i]; i++) {
+		if (is_noted(c, row->notes[i]))
+			continue;
+		*dt_vec_push(c->a, &c->noted) = row->notes[i];
+		add_note(c, row, row->notes[i], cl->loc);
+	}
 }
 
 /* The event is the probe that the clause wants. */

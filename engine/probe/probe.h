@@ -117,6 +117,12 @@ struct dt_attach {
 	u32 index;                     /* in dt_probes.attaches */
 };
 
+/* A probe description; fields are "" for any. */
+struct dt_pdesc {
+	u32 id; /* not 0: by number, the rest is "" */
+	const char *prov, *mod, *func, *name;
+};
+
 /* A derived probe: what an event of the kernel means.  Texts are D, checked where a clause uses them; they speak of the
  * event's arguments by the names that `params` gives them. */
 struct dt_derived_arg {
@@ -124,6 +130,14 @@ struct dt_derived_arg {
 	const char *native; /* argn: a C type; NULL: `type`, nothing is translated */
 	const char *expr;   /* argn: its value */
 	const char *value;  /* args[n], when that is not argn translated: a string, say */
+};
+/* A row may speak of self-> variables (named __...) that earlier events of the same thread set: which probes these are,
+ * and the expression that does it.  It may be evaluated several times in one firing. */
+struct dt_note {
+	const struct dt_pdesc *at; /* ends with one without a provider */
+	const char *when;          /* NULL: always */
+	const char *text;
+	bool optional; /* nothing is noted when there is no such probe */
 };
 struct dt_derived {
 	const char *prov, *func, *name;
@@ -134,10 +148,7 @@ struct dt_derived {
 	const char *task; /* the thread that it is about, when that is not the running one */
 	const char *when; /* the event is this probe; NULL: always */
 	struct dt_derived_arg args[DT_MAXARGS];
-	/* The row speaks of self-> variables (named __...) that an earlier event of the same thread sets: that event's row
-	 * and the expression that does it. */
-	const struct dt_derived *earlier;
-	const char *notes;
+	const struct dt_note *const *notes; /* ends with NULL */
 };
 
 struct dt_probe {
@@ -149,12 +160,6 @@ struct dt_probe {
 	const void *priv;                 /* the provider's */
 	const struct dt_derived *derived; /* NULL: the event itself */
 	struct dt_probe *chain;           /* the registry's */
-};
-
-/* A probe description; fields are "" for any. */
-struct dt_pdesc {
-	u32 id; /* not 0: by number, the rest is "" */
-	const char *prov, *mod, *func, *name;
 };
 
 struct dt_probe_args {
@@ -268,6 +273,7 @@ struct dt_probes {
 	enum dt_tag tag;            /* a provider's failure: what is wrong with the description */
 	struct dt_tracepoints *tracepoints; /* of providers/tracepoint.c, made when first needed */
 	struct dt_kfuncs *kfuncs;           /* of providers/fbt.c */
+	struct dt_plocks *plocks;           /* of providers/plockstat.c */
 	DT_VEC(struct dt_probe *) list;     /* in order of creation */
 	DT_VEC(struct dt_attach *) attaches;
 	struct dt_probe **byid;
@@ -293,7 +299,7 @@ extern const struct dt_provider dt_provider_dtrace, dt_provider_syscall, dt_prov
 	dt_provider_uprobe, dt_provider_usdt, dt_provider_usdt_file;
 extern const struct dt_provider dt_provider_proc, dt_provider_sched, dt_provider_io, dt_provider_ip,
 	dt_provider_tcp, dt_provider_udp, dt_provider_lockstat, dt_provider_vminfo,
-	dt_provider_sysinfo;
+	dt_provider_sysinfo, dt_provider_plockstat;
 
 int dt_probes_init(struct dt_probes *ps, struct dt_error *err);
 void dt_probes_fini(struct dt_probes *ps);

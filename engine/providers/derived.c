@@ -43,7 +43,7 @@ static bool has_function(struct dt_probes *ps, const struct dt_derived *row)
 	       dt_kfunc_model(ps, NULL, row->target, false, &model);
 }
 
-static bool is_here(struct dt_probes *ps, const struct dt_derived *row)
+bool dt_derived_is_here(struct dt_probes *ps, const struct dt_derived *row)
 {
 	if (!ps->types || !dt_types_btf(ps->types))
 		return false;
@@ -90,8 +90,8 @@ static bool model_of(struct dt_probes *ps, const struct dt_derived *row, struct 
 	return ok;
 }
 
-static struct dt_attach *attach_of(struct dt_probes *ps, const struct dt_provider *self,
-				   const struct dt_derived *row)
+struct dt_attach *dt_derived_attach(struct dt_probes *ps, const struct dt_provider *self,
+				    const struct dt_derived *row)
 {
 	struct dt_attach model = { 0 };
 	u32 i;
@@ -107,7 +107,7 @@ static struct dt_attach *attach_of(struct dt_probes *ps, const struct dt_provide
 
 static int add(struct dt_probes *ps, const struct dt_provider *self, const struct dt_derived *row)
 {
-	struct dt_attach *at = attach_of(ps, self, row);
+	struct dt_attach *at = dt_derived_attach(ps, self, row);
 	struct dt_probe *p;
 
 	if (!at)
@@ -127,7 +127,7 @@ static int add_event(struct dt_probes *ps, const struct dt_provider *self,
 	const struct dt_derived *row;
 
 	for (row = self->rows; row->name; row++)
-		if (same_event(row, wanted) && !is_made(ps, row) && is_here(ps, row) &&
+		if (same_event(row, wanted) && !is_made(ps, row) && dt_derived_is_here(ps, row) &&
 		    add(ps, self, row))
 			return -1;
 	return 0;
@@ -143,7 +143,7 @@ int dt_derived_provide(struct dt_probes *ps, const struct dt_provider *self, con
 	for (row = self->rows; row->name; row++)
 		if (dt_field_match(&name, row->name) &&
 		    dt_field_match(&func, row->func ? row->func : row->target) &&
-		    !is_made(ps, row) && is_here(ps, row) && add_event(ps, self, row))
+		    !is_made(ps, row) && dt_derived_is_here(ps, row) && add_event(ps, self, row))
 			return -1;
 	return 0;
 }

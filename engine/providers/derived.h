@@ -9,6 +9,10 @@
 
 int dt_derived_provide(struct dt_probes *ps, const struct dt_provider *self,
 		       const struct dt_pdesc *d);
+/* Does this kernel have the row's event?  The attach point that the provider's probes of it share. */
+bool dt_derived_is_here(struct dt_probes *ps, const struct dt_derived *row);
+struct dt_attach *dt_derived_attach(struct dt_probes *ps, const struct dt_provider *self,
+				    const struct dt_derived *row);
 int dt_derived_args(struct dt_probes *ps, const struct dt_probe *p, struct dt_probe_args *out);
 
 #define DT_DERIVED_PROVIDER(ident, text, table) \

@@ -25,17 +25,19 @@
 #define WAITED VALUE("uint64_t", "timestamp - self->__locksince")
 #define RW_KIND VALUE("int", "self->__lockflags & 4 ? RW_WRITER : RW_READER")
 
-#define NOTED \
-	.earlier = &begin, \
-	.notes = "self->__lock = lock, self->__lockflags = flags, self->__locksince = timestamp"
-
-static const struct dt_derived begin = {
-	.prov = "lockstat", .name = "wait", BEGIN, .args = { LOCK, VALUE("unsigned int", "flags") }
+static const struct dt_pdesc begins[] = {
+	{ .prov = "lockstat", .mod = "", .func = "", .name = "wait" },
+	{ .prov = NULL },
 };
+static const struct dt_note began = {
+	.at = begins,
+	.text = "self->__lock = lock, self->__lockflags = flags, self->__locksince = timestamp",
+};
+static const struct dt_note *const noted[] = { &began, NULL };
 
 #define ROW(probe, condition, ...) \
 	{ \
-		.prov = "lockstat", .name = probe, END, NOTED, .when = condition, .args = { \
+		.prov = "lockstat", .name = probe, END, .notes = noted, .when = condition, .args = { \
 			__VA_ARGS__ \
 		} \
 	}

@@ -24,6 +24,6 @@ const struct dt_provider *const dt_providers[] = {
 	&dt_provider_lockstat,
 	&dt_provider_vminfo,
 	&dt_provider_sysinfo,
-	&dt_provider_pid,
+	&dt_provider_plockstat,
 	NULL,
 };

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dt_attach on_entry = { .kind = DT_AT_UPROBE,
-					   .abi = DT_ABI_UENTRY,
-					   .target = "uentry" };
-static const struct dt_attach on_return = {
+const struct dt_attach dt_on_uentry = { .kind = DT_AT_UPROBE,
+					.abi = DT_ABI_UENTRY,
+					.target = "uentry" };
+const struct dt_attach dt_on_ureturn = {
 	.kind = DT_AT_UPROBE, .abi = DT_ABI_URETURN, .target = "ureturn", .on_return = true
 };
 
@@ -200,9 +200,9 @@ static int add_function(struct providing *p, const struct dt_ufunc *fn)
 		return -1;
 	if (fn->unsafe)
 		return 0;
-	if (p->entry && dt_uprobe_add(p->ps, p->s, fn->name, "entry", &on_entry, &site) < 0)
+	if (p->entry && dt_uprobe_add(p->ps, p->s, fn->name, "entry", &dt_on_uentry, &site) < 0)
 		return -1;
-	if (p->ret && dt_uprobe_add(p->ps, p->s, fn->name, "return", &on_return, &site) < 0)
+	if (p->ret && dt_uprobe_add(p->ps, p->s, fn->name, "return", &dt_on_ureturn, &site) < 0)
 		return -1;
 	return 0;
 }
@@ -292,7 +292,7 @@ int dt_ufunc_late(struct dt_probes *ps, const struct dt_pdesc *d,
 	static const struct {
 		const char *name;
 		const struct dt_attach *model;
-	} sides[] = { { "entry", &on_entry }, { "return", &on_return } };
+	} sides[] = { { "entry", &dt_on_uentry }, { "return", &dt_on_ureturn } };
 	struct dt_field name = dt_field_of(d->name);
 
 	for (size_t i = 0; i < DT_NELEM(sides); i++) {

@@ -18,6 +18,9 @@ struct dt_uscope {
 	bool program; /* the file is the process's program */
 };
 
+/* Where entries and returns of functions hang. */
+extern const struct dt_attach dt_on_uentry, dt_on_ureturn;
+
 /* The probe of these names with this place among its sites; new ones are made.  0 or -1 with dt_fail. */
 int dt_uprobe_add(struct dt_probes *ps, const struct dt_uscope *s, const char *func,
 		  const char *name, const struct dt_attach *model, const struct dt_usite *site);

@@ -23,7 +23,10 @@ static struct file files[] = {
 		    { "server", "request__done", "8@%rdi 1@-3(%rbp,%rcx,2)", 0x1130, 0x1130, 0 } } },
 	{ .pub = { .name = "libc.so.6", .path = "/lib/libc.so.6", .fd = -1 },
 	  .fn = { { "malloc", 0x2000, 0x2000, 0x80, 9, false },
-		  { "free", 0x2100, 0x2100, 0x80, 9, false } } },
+		  { "free", 0x2100, 0x2100, 0x80, 9, false },
+		  { "pthread_mutex_lock", 0x2200, 0x2200, 0x80, 9, false },
+		  { "pthread_mutex_unlock", 0x2300, 0x2300, 0x10, 9, false },
+		  { "pthread_cond_wait", 0x2400, 0x2400, 0x80, 9, false } } },
 };
 
 static int processes(void *arg, int (*cb)(pid_t pid, void *x), void *x)
