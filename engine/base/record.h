@@ -105,19 +105,26 @@ struct dt_py_layout {
 						   else: from bottom on it is no frame, and C called there */
 	u64 qualname, filename, firstline; /* of a code object */
 	u64 ascii, state, ascii_bit; /* of a str: its text, if this bit (0: do not look) is in state */
+	u64 instr, bytecode; /* frame -> pointer to its instruction; of a code object: the first one */
+	u64 linetable;       /* of a code object: bytes object with the lines of instructions */
+	u64 bytes_size, bytes_text; /* of a bytes object */
 };
 
-/* jstack(): what follows the frames that the kernel found.  An entry is a u32 line, a u32 of DT_PY_*, and (but for
- * DT_PY_BOTTOM) two strings, name and file; the next one starts at a multiple of 8. */
+/* jstack(): what follows the frames that the kernel found.  An entry is a u32 line (the function's first), a u32 of
+ * DT_PY_*, a u64 that says which instruction it was (0: not known), and (but for DT_PY_BOTTOM) two strings, name and file;
+ * the next one starts at a multiple of 8. */
 struct dt_raw_python {
 	u32 used;     /* bytes of text */
 	u32 overflow; /* there was more */
 	u8 text[];    /* strsize, and DT_PY_SLACK for the entry that goes beyond that */
 };
-#define DT_PY_ENTRY 8
+#define DT_PY_ENTRY 16
 #define DT_PY_SLACK 400
 #define DT_PY_LAST 1   /* C called the interpreter here */
 #define DT_PY_BOTTOM 2 /* the same, and this is no frame */
+/* The instruction: its place (in units of two bytes) below the address of the code object. */
+#define DT_PY_UNIT_BITS 16
+#define DT_PY_UNIT_MAX 0xffff /* this or more: not known */
 
 /* A user stack that the consumer unwinds: what follows the process id and the frames that the kernel found. */
 #define DT_UNWIND_PIECE 512 /* the stack is copied piece by piece, as far as it goes */

@@ -340,7 +340,8 @@ bool g_right_first(const struct dt_node *l, const struct dt_node *r); /* compute
 vreg g_caller(struct gen *g, const struct dt_node *n); /* caller, ucaller */
 /* python.c: the interpreter's frames of this thread, into a struct dt_raw_python. */
 int g_map_python(struct gen *g);
-void g_python_stack(struct gen *g, struct dt_loc loc, struct mem m, u32 strsize, u32 frames);
+void g_python_stack(struct gen *g, struct dt_loc loc, struct mem m, u32 strsize, u32 frames,
+		    bool lines); /* with what the consumer needs to tell the current ones */
 void g_user_stack(struct gen *g, struct mem m, u32 frames); /* u64 each */
 vreg g_stackdepth(struct gen *g, const struct dt_node *n);  /* stackdepth, ustackdepth */
 vreg g_uregs(struct gen *g, const struct dt_node *n);

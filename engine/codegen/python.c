@@ -115,7 +115,21 @@ static vreg put_name(struct gen *g, vreg to, u32 size, vreg object, vreg layout)
 
 enum { FRAME_AT, FRAME_USED, FRAME_OVER, FRAME_WORDS };
 
-static void body_frame(struct gen *g, const struct rt_body *b, u32 strsize, u32 unused)
+/* Which instruction the frame is at: see DT_PY_UNIT_BITS.  The lines of a function's code are for the consumer. */
+static vreg instruction(struct gen *g, vreg frame, vreg code, vreg layout)
+{
+	u32 fits = ir_label(g->f);
+	vreg first = e_alu(g, IR_ADD, code, layout_word(g, layout, FIELD(bytecode)));
+	vreg unit = e_alui(g, IR_SHR,
+			   e_alu(g, IR_SUB, user_field(g, frame, layout, FIELD(instr), 8), first), 1);
+
+	e_jcci(g, BPF_JLT, unit, DT_PY_UNIT_MAX, fits);
+	e_seti(g, unit, DT_PY_UNIT_MAX);
+	e_label(g, fits);
+	return e_alu(g, IR_OR, e_alui(g, IR_SHL, code, DT_PY_UNIT_BITS), unit);
+}
+
+static void body_frame(struct gen *g, const struct rt_body *b, u32 strsize, u32 lines)
 {
 	struct mem w = rt_own_words(g, b);
 	u32 end = ir_label(g->f), over = ir_label(g->f), frame = ir_label(g->f),
@@ -140,6 +154,7 @@ static void body_frame(struct gen *g, const struct rt_body *b, u32 strsize, u32 
 	/* no frame but where C called the interpreter */
 	e_sti(g, head, 4, 0);
 	e_sti(g, mem_add(head, 4), 4, DT_PY_BOTTOM);
+	e_sti(g, mem_add(head, 8), 8, 0);
 	rt_set(g, w, FRAME_USED, e_alui(g, IR_ADD, used, DT_PY_ENTRY));
 	rt_next(g);
 	e_label(g, frame);
@@ -148,6 +163,10 @@ static void body_frame(struct gen *g, const struct rt_body *b, u32 strsize, u32 
 	e_label(g, named);
 	e_st(g, head, 4, user_field(g, code, layout, FIELD(firstline), 4));
 	e_st(g, mem_add(head, 4), 4, mark);
+	if (lines)
+		e_st(g, mem_add(head, 8), 8, instruction(g, at, code, layout));
+	else
+		e_sti(g, mem_add(head, 8), 8, 0);
 	vreg q = e_alui(g, IR_ADD, p, DT_PY_ENTRY);
 	vreg n = put_name(g, q, NAME_BYTES, user_field(g, code, layout, FIELD(qualname), 8), layout);
 
@@ -179,7 +198,8 @@ static vreg innermost(struct gen *g, vreg thread, vreg layout)
 	return frame;
 }
 
-void g_python_stack(struct gen *g, struct dt_loc loc, struct mem m, u32 strsize, u32 frames)
+void g_python_stack(struct gen *g, struct dt_loc loc, struct mem m, u32 strsize, u32 frames,
+		    bool lines)
 {
 	static const struct rt_kind thread_kind = { "pythread", body_thread };
 	static const struct rt_kind frame_kind = { "pyframe", body_frame };
@@ -208,7 +228,8 @@ void g_python_stack(struct gen *g, struct dt_loc loc, struct mem m, u32 strsize,
 	e_jcci(g, BPF_JEQ, rt_word(g, w, THREAD_FOUND), 0, none);
 	first[FRAME_AT] = innermost(g, rt_word(g, w, THREAD_AT), layout);
 	w = rt_words(g, first, FRAME_USED, 2);
-	rt_loop(g, frames, &frame_kind, strsize, 0, w, (const struct mem[]){ layout_mem, text }, 2);
+	rt_loop(g, frames, &frame_kind, strsize, lines, w, (const struct mem[]){ layout_mem, text },
+		2);
 	e_st(g, mem_add(m, offsetof(struct dt_raw_python, used)), 4, rt_word(g, w, FRAME_USED));
 	e_st(g, mem_add(m, offsetof(struct dt_raw_python, overflow)), 4, rt_word(g, w, FRAME_OVER));
 	e_label(g, none);

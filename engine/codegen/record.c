@@ -497,7 +497,7 @@ static void store_raw_stack(struct gen *g, const struct dt_node *n, const struct
 }
 
 static void store_action(struct gen *g, const struct dt_node *n, const struct dt_datum *d,
-			 struct mem m)
+			 struct mem m, bool key)
 {
 	switch (d->kind) {
 	case DT_D_STACK: g_kernel_stack(g, m, d->size / 8); return;
@@ -506,7 +506,7 @@ static void store_action(struct gen *g, const struct dt_node *n, const struct dt
 		g_user_stack(g, mem_add(m, 8), (u32)d->arg);
 		m = mem_add(m, 8 + (s64)d->arg * 8);
 		if (d->strsize)
-			g_python_stack(g, n->loc, m, d->strsize, (u32)d->arg);
+			g_python_stack(g, n->loc, m, d->strsize, (u32)d->arg, !key);
 		if (d->unwind)
 			store_raw_stack(g, n, d, mem_add(m, (s64)dt_datum_python_size(d)));
 		return;
@@ -541,7 +541,7 @@ void g_store_datum(struct gen *g, const struct dt_node *n, const struct dt_datum
 	default:
 		if (key && (d->kind == DT_D_STACK || d->kind == DT_D_USTACK))
 			e_zero(g, m, d->size);
-		store_action(g, n, d, m);
+		store_action(g, n, d, m, key);
 	}
 }
 

@@ -20,6 +20,7 @@
 #include "proc/symbols.h"
 
 #define NTRIED 256
+#define NLINES 1024
 #define AGAIN_NS 100000000u /* a process that was none may have become one: exec() */
 #define CHECK_NS 2000000000u
 #define MAX_MAPS ((size_t)1 << 20)
@@ -31,6 +32,12 @@ struct dt_pythons {
 		u64 at;
 		bool is;
 	} tried[NTRIED];
+	/* lines that were asked for: what a code object says does not change */
+	struct known_line {
+		u64 where;
+		pid_t pid;
+		u32 first, line;
+	} lines[NLINES];
 };
 
 static u64 now_ns(void)
@@ -121,6 +128,7 @@ struct walk {
 	u32 left;
 	/* the entry */
 	u32 line, mark;
+	u64 where;
 	const char *name, *file;
 };
 
@@ -144,6 +152,7 @@ static bool next(struct walk *w)
 		return false;
 	memcpy(&w->line, w->p, 4);
 	memcpy(&w->mark, w->p + 4, 4);
+	memcpy(&w->where, w->p + 8, 8);
 	if (w->mark != DT_PY_BOTTOM) {
 		w->name = take_string(&at, end);
 		w->file = w->name ? take_string(&at, end) : NULL;
@@ -156,10 +165,33 @@ static bool next(struct walk *w)
 	return true;
 }
 
-static u64 frame_text(dtrace_hdl_t *h, const struct walk *w)
+/* The line that the frame is at: as long as the process is there, else the function's first. */
+static u32 current_line(dtrace_hdl_t *h, pid_t pid, const struct walk *w)
+{
+	struct dt_pythons *p = h->consumer ? h->consumer->pythons : NULL;
+	struct dt_py_layout layout;
+	struct known_line *k;
+	u32 key = (u32)pid;
+
+	if (!p || !w->where)
+		return w->line;
+	k = &p->lines[(w->where ^ w->where >> 20 ^ (u64)pid << 4) % NLINES];
+	if (k->pid == pid && k->where == w->where && k->first == w->line)
+		return k->line;
+	if (dt_bpf_map_lookup(dt_live_map_fd(h->live, (u32)p->map), &key, &layout) < 0)
+		return w->line;
+	*k = (struct known_line){ .where = w->where, .pid = pid, .first = w->line };
+	k->line = dt_python_line_of(pid, &layout, w->where, w->line);
+	if (!k->line)
+		k->line = w->line;
+	return k->line;
+}
+
+static u64 frame_text(dtrace_hdl_t *h, pid_t pid, const struct walk *w)
 {
 	char text[512];
-	int n = snprintf(text, sizeof(text), "[ %s (%s:%u) ]", w->name, w->file, w->line);
+	int n = snprintf(text, sizeof(text), "[ %s (%s:%u) ]", w->name, w->file,
+			 current_line(h, pid, w));
 
 	dt_text_clean(text, (size_t)DT_MIN(n, (int)sizeof(text) - 1));
 	return dt_usyms_text(h->usyms, text);
@@ -186,11 +218,11 @@ static void put(struct merge *m, u64 pc)
 }
 
 /* Python's frames up to the one that C called; all of them when so asked. */
-static void put_stretch(dtrace_hdl_t *h, struct merge *m, struct walk *w, bool all)
+static void put_stretch(dtrace_hdl_t *h, pid_t pid, struct merge *m, struct walk *w, bool all)
 {
 	while (next(w)) {
 		if (w->mark != DT_PY_BOTTOM)
-			put(m, frame_text(h, w));
+			put(m, frame_text(h, pid, w));
 		if (w->mark && !all)
 			return;
 	}
@@ -205,8 +237,8 @@ u32 dt_python_merge(dtrace_hdl_t *h, pid_t pid, const struct dt_raw_python *raw,
 	for (u32 i = 0; i < npcs && pcs[i]; i++) {
 		put(&m, pcs[i]);
 		if (w.left && is_interpreter(h, pid, pcs[i]))
-			put_stretch(h, &m, &w, false);
+			put_stretch(h, pid, &m, &w, false);
 	}
-	put_stretch(h, &m, &w, true);
+	put_stretch(h, pid, &m, &w, true);
 	return m.n;
 }

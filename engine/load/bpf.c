@@ -77,6 +77,17 @@ int dt_bpf_map_create(const struct dt_mapspec *m, int btf_fd, u32 key_type, u32 
 	return bpf(BPF_MAP_CREATE, &a, ATTR_SIZE(btf_value_type_id));
 }
 
+int dt_bpf_map_lookup(int fd, const void *key, void *value)
+{
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	a.map_fd = (u32)fd;
+	a.key = ptr(key);
+	a.value = ptr(value);
+	return bpf(BPF_MAP_LOOKUP_ELEM, &a, ATTR_SIZE(flags));
+}
+
 int dt_bpf_map_update(int fd, const void *key, const void *value)
 {
 	union bpf_attr a;

@@ -26,6 +26,7 @@
 /* ---- bpf.c: all give a descriptor (close-on-exec) or 0, -1 with errno ------------------------------ */
 int dt_bpf_map_create(const struct dt_mapspec *m, int btf_fd, u32 key_type, u32 value_type);
 int dt_bpf_map_create_outer(const struct dt_mapspec *m, int inner_fd); /* a map of maps like that one */
+int dt_bpf_map_lookup(int fd, const void *key, void *value);
 int dt_bpf_map_update(int fd, const void *key, const void *value);
 int dt_bpf_map_fill(int fd, const u32 *values, u32 n); /* elements from 0 on, of 4 bytes */
 int dt_bpf_map_freeze(int fd);

@@ -63,6 +63,10 @@ u64 dt_usyms_text(struct dt_usyms *u, const char *text);
 /* python.c: where a process's CPython keeps its frames; -1: it has none, or one of a version that is not known. */
 struct dt_py_layout;
 int dt_python_layout(struct dt_usyms *u, pid_t pid, struct dt_py_layout *out);
+/* The line of an instruction, by a code object's table of lines and its first one; by what a record says of it
+ * (DT_PY_UNIT_BITS), while the process is there.  0: it is not known. */
+u32 dt_python_line(const u8 *table, size_t n, u32 first, u32 unit);
+u32 dt_python_line_of(pid_t pid, const struct dt_py_layout *l, u64 where, u32 first);
 /* Unwinding without frame pointers will be asked for: files are read with that in mind from now on. */
 void dt_usyms_unwind_on(struct dt_usyms *u);
 /* A process's stack, from registers (struct pt_regs) and a copy of the memory from base on, into pcs; gives how many

@@ -4,6 +4,10 @@
  *
  * From 3.13 on the interpreter tells: its runtime state starts with a table of offsets.  For 3.11 and 3.12 they
  * are rows here.  A version that is not known has no layout, and its stacks no Python frames.
+ *
+ * Which line an instruction belongs to is said by a table of the code object: an entry for each stretch of instructions,
+ * whose first byte (the only one with the highest bit set) tells the kind of entry and the length of the stretch; how many
+ * lines further it is follows from the kind, or is a number behind it.
  */
 #include "base/record.h"
 #include "proc/proc.h"
@@ -39,7 +43,12 @@ static const struct version known[] = {
 	    .firstline = 72,
 	    .ascii = 48,
 	    .state = 32,
-	    .ascii_bit = 1 << 6 } },
+	    .ascii_bit = 1 << 6,
+	    .instr = 56,
+	    .bytecode = 184,
+	    .linetable = 136,
+	    .bytes_size = 16,
+	    .bytes_text = 32 } },
 	{ 0x030c,
 	  40,
 	  { .threads = 72,
@@ -56,7 +65,12 @@ static const struct version known[] = {
 	    .firstline = 68,
 	    .ascii = 40,
 	    .state = 32,
-	    .ascii_bit = 1 << 6 } },
+	    .ascii_bit = 1 << 6,
+	    .instr = 56,
+	    .bytecode = 192,
+	    .linetable = 136,
+	    .bytes_size = 16,
+	    .bytes_text = 32 } },
 };
 
 /* ---- the interpreter's own table --------------------------------------------------------------------------------- */
@@ -69,8 +83,8 @@ struct table {
 	u32 version;
 	u32 bottom; /* frames owned by this or more are none */
 	u32 ascii_bit;
-	u8 interpreters, threads, next, frame, native_id, previous, code, owner, filename, qualname,
-		firstline, state, ascii;
+	u8 interpreters, threads, next, frame, native_id, previous, code, instr, owner, filename,
+		qualname, linetable, firstline, bytecode, bytes_size, bytes_text, state, ascii;
 };
 
 static const struct table tables[] = {
@@ -84,10 +98,15 @@ static const struct table tables[] = {
 	  .native_id = 25,
 	  .previous = 29,
 	  .code = 30,
+	  .instr = 31,
 	  .owner = 33,
 	  .filename = 35,
 	  .qualname = 37,
+	  .linetable = 38,
 	  .firstline = 39,
+	  .bytecode = 43,
+	  .bytes_size = 65,
+	  .bytes_text = 66,
 	  .state = 68,
 	  .ascii = 70 },
 	{ .version = 0x030e,
@@ -100,10 +119,15 @@ static const struct table tables[] = {
 	  .native_id = 28,
 	  .previous = 32,
 	  .code = 33,
+	  .instr = 34,
 	  .owner = 36,
 	  .filename = 40,
 	  .qualname = 42,
+	  .linetable = 43,
 	  .firstline = 44,
+	  .bytecode = 48,
+	  .bytes_size = 75,
+	  .bytes_text = 76,
 	  .state = 78,
 	  .ascii = 80 },
 };
@@ -125,7 +149,12 @@ static bool from_table(const struct table *t, const u64 *w, struct dt_py_layout 
 				    .firstline = w[t->firstline],
 				    .ascii = w[t->ascii],
 				    .state = w[t->state],
-				    .ascii_bit = t->ascii_bit };
+				    .ascii_bit = t->ascii_bit,
+				    .instr = w[t->instr],
+				    .bytecode = w[t->bytecode],
+				    .linetable = w[t->linetable],
+				    .bytes_size = w[t->bytes_size],
+				    .bytes_text = w[t->bytes_text] };
 	return true;
 }
 
@@ -181,4 +210,75 @@ int dt_python_layout(struct dt_usyms *u, pid_t pid, struct dt_py_layout *out)
 	    pread(mem, &version, sizeof(version), (off_t)version_at) != (ssize_t)sizeof(version))
 		return -1;
 	return find_layout(mem, runtime, (u32)(version >> 16), out) ? 0 : -1;
+}
+
+/* ---- lines ----------------------------------------------------------------------------------------------------------- */
+
+#define MAX_LINETABLE ((u64)1 << 20)
+
+enum { ENTRY_LINES = 10, ENTRY_NO_COLUMNS = 13, ENTRY_LONG = 14, ENTRY_NONE = 15 };
+
+/* Six bits in each byte, the lowest first; more follow as long as bit 6 is set; in the end the lowest is the sign. */
+static s64 signed_number(const u8 *p, const u8 *end)
+{
+	u64 v = 0;
+	u32 shift = 0;
+
+	for (; p < end && !(*p & 0x80) && shift < 36; shift += 6) {
+		v |= (u64)(*p & 63) << shift;
+		if (!(*p++ & 64))
+			break;
+	}
+	return v & 1 ? -(s64)(v >> 1) : (s64)(v >> 1);
+}
+
+u32 dt_python_line(const u8 *table, size_t n, u32 first, u32 unit)
+{
+	const u8 *p = table, *end = table + n;
+	s64 line = first;
+	u32 at = 0;
+
+	while (p < end && *p & 0x80) {
+		u32 kind = *p >> 3 & 15, len = (*p & 7) + 1u;
+
+		p++;
+		if (kind >= ENTRY_LINES && kind < ENTRY_NO_COLUMNS)
+			line += kind - ENTRY_LINES;
+		else if (kind == ENTRY_NO_COLUMNS || kind == ENTRY_LONG)
+			line += signed_number(p, end);
+		if (unit - at < len)
+			return kind != ENTRY_NONE && line > 0 && line <= INT32_MAX ? (u32)line : 0;
+		at += len;
+		while (p < end && !(*p & 0x80))
+			p++;
+	}
+	return 0;
+}
+
+static bool read_at(int mem, u64 at, void *to, size_t n)
+{
+	return pread(mem, to, n, (off_t)at) == (ssize_t)n;
+}
+
+u32 dt_python_line_of(pid_t pid, const struct dt_py_layout *l, u64 where, u32 first)
+{
+	u64 code = where >> DT_PY_UNIT_BITS, object, size;
+	u32 unit = where & DT_PY_UNIT_MAX, line;
+	_cleanup_free_ u8 *table = NULL;
+	_cleanup_fd_ int mem = -1;
+	char path[32];
+
+	if (!code || unit == DT_PY_UNIT_MAX)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	mem = open(path, O_RDONLY | O_CLOEXEC);
+	/* something else may be there by now */
+	if (mem < 0 || !read_at(mem, code + l->firstline, &line, 4) || line != first ||
+	    !read_at(mem, code + l->linetable, &object, 8) ||
+	    !read_at(mem, object + l->bytes_size, &size, 8) || size > MAX_LINETABLE)
+		return 0;
+	table = malloc(size + 1);
+	if (!table || !read_at(mem, object + l->bytes_text, table, size))
+		return 0;
+	return dt_python_line(table, size, first, unit);
 }

@@ -26,12 +26,14 @@ struct offsets {
 
 /* word of the table, what it says */
 static const struct offsets v13[] = {
-	{ 5, 1024 }, { 9, 24 },  { 21, 48 }, { 23, 96 }, { 25, 32 }, { 29, 16 }, { 30, 40 },
-	{ 33, 65 },  { 35, 88 }, { 37, 8 },  { 39, 52 }, { 68, 12 }, { 70, 56 },
+	{ 5, 1024 }, { 9, 24 },  { 21, 48 },  { 23, 96 },  { 25, 32 }, { 29, 16 },
+	{ 30, 40 },  { 33, 65 }, { 35, 88 },  { 37, 8 },   { 39, 52 }, { 68, 12 },
+	{ 70, 56 },  { 31, 72 }, { 38, 104 }, { 43, 128 }, { 65, 16 }, { 66, 24 },
 };
 static const struct offsets v14[] = {
-	{ 5, 1024 }, { 9, 24 },  { 24, 48 }, { 26, 96 }, { 28, 32 }, { 32, 16 }, { 33, 40 },
-	{ 36, 65 },  { 40, 88 }, { 42, 8 },  { 44, 52 }, { 78, 12 }, { 80, 56 },
+	{ 5, 1024 }, { 9, 24 },  { 24, 48 },  { 26, 96 },  { 28, 32 }, { 32, 16 },
+	{ 33, 40 },  { 36, 65 }, { 40, 88 },  { 42, 8 },   { 44, 52 }, { 78, 12 },
+	{ 80, 56 },  { 34, 72 }, { 43, 104 }, { 48, 128 }, { 75, 16 }, { 76, 24 },
 };
 
 static void put(void *base, uint64_t off, const void *p, size_t n)
@@ -59,6 +61,18 @@ static void *text(const char *s, int ascii)
 	return o;
 }
 
+/* Lines: the first instruction is at the function's first line, the next three are two lines further. */
+static void *lines(void)
+{
+	static const unsigned char table[] = { 0x80 | 10 << 3, 1, 2, 0x80 | 12 << 3 | 2, 3, 4 };
+	uint64_t n = sizeof(table);
+	void *o = block();
+
+	put(o, 16, &n, 8);
+	put(o, 24, table, n);
+	return o;
+}
+
 /* A frame in front of `previous`; name NULL: where C called the interpreter. */
 static void *frame(const char *name, uint32_t line, void *previous, int ascii, int tag)
 {
@@ -73,6 +87,8 @@ static void *frame(const char *name, uint32_t line, void *previous, int ascii, i
 	put_pointer(code, 8, text(name, ascii));
 	put_pointer(code, 88, text("/srv/app.py", 1));
 	put(code, 52, &line, 4);
+	put_pointer(code, 104, lines());
+	put_pointer(f, 72, (char *)code + 128 + 2 * 3);
 	return f;
 }
 

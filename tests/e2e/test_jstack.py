@@ -112,14 +112,16 @@ def python_frames(stack: list[str], file: str) -> list[tuple[str, int]]:
     return found
 
 
-PLAIN = [("leaf", 3), ("Worker.run", 7), ("plain", 16)]
+# Each is at the line that calls the next one.
+PLAIN = [("leaf", 4), ("Worker.run", 8), ("plain", 17)]
+MODULE = ("<module>", 33)
 
 
 def test_frames(trace, python):
     t = trace(GETPPID + "{ jstack(); }", python.pid)
     python.do("plain")
     (stack,) = t.finish().data
-    assert python_frames(stack, python.file) == [*PLAIN, ("<module>", 1)]
+    assert python_frames(stack, python.file) == [*PLAIN, MODULE]
     assert stack[0].split("+")[0] == "libc.so.6`getppid" or "`" in stack[0]
 
 
@@ -135,8 +137,8 @@ def test_between_native_frames(trace, python):
         python_frames(stack[where[1] :], python.file),
     ]
     assert stretch == [
-        [("leaf", 3), ("Worker.run", 7), ("Worker.mapped", 10)],
-        [("through_c", 19), ("<module>", 1)],
+        [("leaf", 4), ("Worker.run", 8), ("Worker.mapped", 11)],
+        [("through_c", 20), MODULE],
     ]
     assert stack[where[0] + 1].startswith("[ leaf (")
     assert stack[-1].split("+")[0].endswith("`_start")
@@ -153,7 +155,7 @@ def test_libraries_mapped_since(trace, python):
     assert not any("ctypes" in frame for frame in before)
     assert any(frame.startswith("_ctypes") for frame in after)
     assert after[-1].split("+")[0].endswith("`_start")
-    assert python_frames(after, python.file) == [("later", 27), ("<module>", 1)]
+    assert python_frames(after, python.file) == [("later", 29), MODULE]
 
 
 def test_keys(trace, python):
@@ -172,14 +174,14 @@ def test_threads(trace, python):
     python.do("plain")
     other, own = (python_frames(stack, python.file) for stack in t.finish().data)
     assert other == PLAIN
-    assert own == [*PLAIN, ("<module>", 1)]
+    assert own == [*PLAIN, MODULE]
 
 
 def test_wide_characters(trace, python):
     t = trace(GETPPID + "{ jstack(); }", python.pid)
     python.do("wörk")
     (stack,) = t.finish().data
-    assert python_frames(stack, python.file)[:2] == [("leaf", 3), ("?", 13)]
+    assert python_frames(stack, python.file)[:2] == [("leaf", 4), ("?", 14)]
 
 
 def test_no_room_for_names(python):
@@ -263,6 +265,6 @@ def test_table_of_offsets(trace, tmp_path, version):
         child.do("go")
         (stack,) = t.finish().data
         names = python_frames(stack, "/srv/app.py")
-        assert names == [("?" if version == "13" else "inner", 30), ("Outer.run", 20), ("main", 1)]
+        assert names == [("?" if version == "13" else "inner", 32), ("Outer.run", 22), ("main", 3)]
     finally:
         child.end()

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The input as the Python frames of a jstack() record.
+ * The input as the Python frames of a jstack() record, and as a table of lines.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,5 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				__builtin_trap();
 	}
 	free(raw);
+	for (u32 unit = 0; unit < 64; unit++)
+		if (dt_python_line(data, size, 1, unit) > INT32_MAX)
+			__builtin_trap();
 	return 0;
 }

@@ -863,6 +863,46 @@ static void test_grab(void)
 	CHECK(err.code != 0);
 }
 
+/* ---- lines of Python code ------------------------------------------------------------------------ */
+
+/* What CPython 3.11 made of a function that begins at line 1: its table, and up to which instruction a line goes. */
+static const u8 lines_of_f[] = {
+	128, 0,  216, 9,   10,  216, 9,   10,  241, 3,   1,   10,  11,  128, 65,  229, 13,  18,
+	144, 49, 137, 88,  140, 88,  240, 0,   4,   5,   19,  240, 0,   4,   5,   19,  136, 1,
+	216, 8,  9,   224, 16,  17,  240, 5,   3,   14,  19,  240, 0,   2,   14,  10,  240, 0,
+	2,   14, 10,  221, 23,  28,  152, 81,  145, 120, 148, 120, 240, 3,   2,   14,  10,  241,
+	0,   2,  14,  10,  244, 0,   2,   14,  10,  224, 10,  11,  244, 5,   2,   14,  13,  240,
+	0,   2,  14,  13,  224, 23,  25,  151, 119, 146, 119, 216, 13,  16,  136, 69,  241, 3,
+	1,   24, 19,  244, 0,   1,   24,  19,  241, 5,   3,   9,   19,  136, 1,   136, 1,   240,
+	88,  6,  3,   5,   14,  216, 15,  16,  224, 12,  13,  136, 1,   136, 1,   248, 136, 65,
+	136, 1,  136, 5,   136, 5,   136, 5,   136, 5,
+};
+static const struct {
+	u32 end, line;
+} lines_expected[] = { { 1, 1 },    { 2, 2 },  { 3, 3 },   { 6, 2 },  { 23, 4 },   { 24, 5 },
+		       { 25, 7 },   { 28, 5 }, { 42, 6 },  { 50, 5 }, { 51, 7 },   { 57, 5 },
+		       { 69, 7 },   { 71, 8 }, { 78, 7 },  { 82, 5 }, { 83, 209 }, { 84, 210 },
+		       { 87, 212 }, { 88, 0 }, { 94, 212 } };
+
+static void test_python_lines(void)
+{
+	const size_t n = sizeof(lines_of_f);
+	const u8 forward[] = { 0x80 | 14 << 3, 0x40 | 40, 62, 0, 0, 0 }; /* 2000 and a bit lines at once */
+	const u8 endless[] = { 0x80 | 14 << 3, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f };
+	u32 unit = 0;
+
+	for (size_t i = 0; i < DT_NELEM(lines_expected); i++)
+		for (; unit < lines_expected[i].end; unit++)
+			CHECK_INT(dt_python_line(lines_of_f, n, 1, unit), lines_expected[i].line);
+	CHECK_INT(dt_python_line(lines_of_f, n, 1, unit), 0); /* behind the last */
+	CHECK_INT(dt_python_line(lines_of_f, 5, 1, unit - 1), 0);
+	CHECK_INT(dt_python_line(lines_of_f, 0, 1, 0), 0);
+	CHECK_INT(dt_python_line(forward, sizeof(forward), 7, 0), 7 + (40 + (62 << 6)) / 2);
+	CHECK_INT(dt_python_line(forward, 2, 7, 0), 7 + 40 / 2);
+	CHECK_INT(dt_python_line(endless, sizeof(endless), 7, 0), 0);
+	CHECK_INT(dt_python_line(forward + 1, 4, 7, 0), 0); /* no entry starts there */
+}
+
 int main(void)
 {
 	struct dt_usyms *u = dt_usyms_new();
@@ -875,6 +915,7 @@ int main(void)
 	test_addrtab_order();
 	test_maps();
 	test_perfmap();
+	test_python_lines();
 	test_elf();
 	test_hostile_elf();
 	test_demangle();
