@@ -78,11 +78,13 @@ static const struct version known[] = {
 #define COOKIE "xdebugpy"
 #define TABLE_WORDS 96
 
+#define WORD_FREE 2 /* there is no global lock */
+
 /* Where in the table (in words) things are said to be. */
 struct table {
 	u32 version;
-	u32 bottom; /* frames owned by this or more are none */
-	u32 ascii_bit;
+	u32 bottom;                    /* frames owned by this or more are none */
+	u32 ascii_bit, ascii_bit_free; /* of the build without a global lock */
 	u8 interpreters, threads, next, frame, native_id, previous, code, instr, owner, filename,
 		qualname, linetable, firstline, bytecode, bytes_size, bytes_text, state, ascii;
 };
@@ -111,7 +113,8 @@ static const struct table tables[] = {
 	  .ascii = 70 },
 	{ .version = 0x030e,
 	  .bottom = 3,
-	  .ascii_bit = 0,
+	  .ascii_bit = 1 << 6,
+	  .ascii_bit_free = 1 << 12,
 	  .interpreters = 5,
 	  .threads = 9,
 	  .next = 24,
@@ -149,7 +152,7 @@ static bool from_table(const struct table *t, const u64 *w, struct dt_py_layout 
 				    .firstline = w[t->firstline],
 				    .ascii = w[t->ascii],
 				    .state = w[t->state],
-				    .ascii_bit = t->ascii_bit,
+				    .ascii_bit = w[WORD_FREE] ? t->ascii_bit_free : t->ascii_bit,
 				    .instr = w[t->instr],
 				    .bytecode = w[t->bytecode],
 				    .linetable = w[t->linetable],

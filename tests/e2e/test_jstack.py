@@ -19,6 +19,8 @@ import dtrace
 
 pytestmark = pytest.mark.kernel
 
+# Another one, of 3.11 or later, may be named.
+PYTHON = os.environ.get("PYDTRACE_TEST_PYTHON", sys.executable)
 GETPPID = "syscall::getppid:entry /pid == $1/ "
 
 SCRIPT = """\
@@ -63,7 +65,7 @@ class Python:
     def __init__(self, script: Path, *argv: str) -> None:
         self.file = str(script)
         self.process = subprocess.Popen(
-            argv or [sys.executable, str(script)],
+            argv or [PYTHON, str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -239,7 +241,7 @@ def test_in_a_pid_namespace(trace, script):
     unshare = shutil.which("unshare")
     if unshare is None or "--pid" not in subprocess.getoutput(f"{unshare} --help"):
         pytest.skip("there is no unshare(1)")
-    outside = Python(script, unshare, "-p", "-f", sys.executable, str(script))
+    outside = Python(script, unshare, "-p", "-f", PYTHON, str(script))
     try:
         inside = int(Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text())
         t = trace(GETPPID + "{ jstack(); }", inside)

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from conftest import PATIENCE, clean_env
 
-PYTHON = "/usr/bin/python3"
+# Another one, of 3.11 or later, may be named.
+PYTHON = os.environ.get("PYDTRACE_TEST_PYTHON", "/usr/bin/python3")
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(not Path(PYTHON).exists(), reason=f"there is no {PYTHON}"),
