@@ -32,9 +32,9 @@ int g_fail(struct gen *g, const struct dt_loc *loc, const char *fmt, ...)
 
 u32 g_type_size(const struct gen *g, const struct dt_type *t)
 {
-	if (dt_type_is_string(t))
-		return g->strsize;
-	return (u32)dt_type_size(t);
+	u32 size = (u32)dt_type_size(t);
+
+	return !size && dt_type_is_string(t) ? g->strsize : size;
 }
 
 /* ---- maps ------------------------------------------------------------------------------------------ */

@@ -318,6 +318,25 @@ static into_f *producer(const struct dt_node *n)
 
 /* ---- the two entry points ---------------------------------------------------------------------------------- */
 
+/* A string in memory: a member, an element, what a pointer points to. */
+static struct sval string_at(struct gen *g, const struct dt_node *n)
+{
+	struct addr a = g_addr(g, n);
+	u32 size = cap(g, g_type_size(g, n->type));
+
+	if (a.kind == ADDR_SAFE)
+		return (struct sval){ .m = a.m, .bound = size };
+	struct mem t = g_tmp(g, padded(g, size));
+	vreg src = e_addr(g, a.m);
+	vreg rc = e_call(g,
+			 a.kind == ADDR_USER ? BPF_FUNC_probe_read_user_str :
+					       BPF_FUNC_probe_read_kernel_str,
+			 a_mem(t), a_imm(size), a_reg(src));
+
+	g_fault_unless(g, BPF_JSGE, rc, 0, DTRACEFLT_BADADDR, src, n->loc);
+	return (struct sval){ .m = t, .bound = size };
+}
+
 static struct sval str(struct gen *g, const struct dt_node *n)
 {
 	into_f *into = producer(n);
@@ -338,6 +357,9 @@ static struct sval str(struct gen *g, const struct dt_node *n)
 	case N_INT: /* NULL */ return literal(g, "", 0);
 	case N_VAR:
 	case N_ASSOC: return (struct sval){ .m = g_addr(g, n).m, .bound = g->strsize };
+	case N_MEMBER:
+	case N_INDEX:
+	case N_DEREF: return string_at(g, n);
 	case N_ASSIGN: g_assign(g, n); return g_str(g, n->l);
 	case N_COMMA: g_effect(g, n->l); return g_str(g, n->r);
 	case N_BUILTIN:

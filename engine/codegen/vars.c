@@ -815,17 +815,19 @@ static bool is_zero(const struct dt_node *n)
 /* Strings and structures: built in place where nothing of the right side can be overwritten, else copied. */
 static void fill(struct gen *g, const struct dt_node *r, struct mem dst, const struct dt_type *t)
 {
+	u32 size = g_type_size(g, t);
+
 	if (dt_type_is_string(t)) {
 		if (r->op == N_CALL && r->subr && r->subr->id != DT_S_COPYINSTR) {
 			struct sval s = g_str(g, r);
 
-			e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst), a_imm(g->strsize),
-			       a_mem(s.m));
+			e_call(g, BPF_FUNC_probe_read_kernel_str, a_mem(dst),
+			       a_imm(DT_MIN(size, s.bound)), a_mem(s.m));
 		} else {
-			g_str_into(g, r, dst, g->strsize);
+			g_str_into(g, r, dst, size);
 		}
 	} else {
-		g_copy(g, dst, g_addr(g, r), g_type_size(g, t), r->loc);
+		g_copy(g, dst, g_addr(g, r), size, r->loc);
 	}
 }
 

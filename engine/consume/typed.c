@@ -353,6 +353,7 @@ static void put_bare(struct show *s, const struct value *v)
 	case DT_STRUCT:
 	case DT_UNION: put_struct(s, v, t); break;
 	case DT_ARRAY: put_array(s, v, t); break;
+	case DT_STRING: put_string(s, v->p, v->size, false); break;
 	case DT_FLOAT: put_float(s, v, t); break;
 	case DT_INT:
 	case DT_ENUM:

@@ -176,7 +176,14 @@ struct dt_inline *dt_bind_inline(struct dt_compile *c, const char *name)
 		in = dt_htab_get(&c->st->inlines, name);
 	if (!in && dt_lib_need(c, name))
 		in = dt_htab_get(&c->st->inlines, name);
-	return in && in->seq < c->inline_limit ? in : NULL;
+	while (in && in->seq >= c->inline_limit)
+		in = in->hides;
+	return in;
+}
+
+bool dt_declared_enumerator(struct dt_compile *c, const char *name)
+{
+	return dt_htab_get(&c->names.enums, name) || dt_htab_get(&c->ts->enumerators, name);
 }
 
 bool dt_bind_enumerator(struct dt_compile *c, const char *name, s64 *val, struct dt_type **type)
@@ -267,11 +274,17 @@ void dt_bind_clause(struct dt_compile *c, struct dt_clause *cl)
 {
 	u32 i;
 
-	for (i = 0; i < cl->descs.n; i++)
+	for (i = 0; i < cl->descs.n; i++) {
 		match(c, cl, &cl->descs.v[i], cl->desclocs.v[i]);
-	if (cl->descs.n > 1 && cl->probes.n)
-		qsort(cl->probes.v, cl->probes.n, sizeof(*cl->probes.v), by_id);
+		*dt_vec_push(c->a, &cl->upto) = (struct dt_upto){ cl->probes.n, cl->late.n };
+	}
 	c->p->nmatches += cl->probes.n;
+}
+
+void dt_sort_matches(struct dt_clause *cl)
+{
+	if (cl->probes.n > 1)
+		qsort(cl->probes.v, cl->probes.n, sizeof(*cl->probes.v), by_id);
 }
 
 /* ---- args[] -------------------------------------------------------------------------------- */
@@ -295,6 +308,36 @@ static bool same_args(const struct dt_probe_args *a, const struct dt_probe_args 
 	return true;
 }
 
+static bool known_args(struct dt_compile *c, const struct dt_probe *p, struct dt_probe_args *out)
+{
+	memset(out, 0, sizeof(*out));
+	return dt_declared_args(c, p, out) || (!dt_probe_args(c->env->probes, p, out) && out->argc);
+}
+
+bool dt_args_differ(struct dt_compile *c, const struct dt_clause *cl)
+{
+	struct dt_probe_args first, other;
+	const struct dt_probe *p0 = NULL, *p;
+	u32 i;
+
+	for (i = 0; i < cl->upto.n; i++) {
+		u32 from = i ? cl->upto.v[i - 1].probes : 0;
+
+		if (from == cl->upto.v[i].probes)
+			continue;
+		p = cl->probes.v[from];
+		if (!known_args(c, p, &other))
+			other.argc = -1;
+		if (!p0) {
+			p0 = p;
+			first = other;
+		} else if (!same_args(&first, &other, p->derived == p0->derived)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool ask_args(struct dt_compile *c, struct dt_loc loc)
 {
 	const struct dt_clause *cl = c->clause;
@@ -304,9 +347,7 @@ static bool ask_args(struct dt_compile *c, struct dt_loc loc)
 	for (i = 0; cl && i < cl->nmatched; i++) {
 		const struct dt_probe *p = cl->matched[i], *p0 = cl->matched[0];
 
-		memset(&other, 0, sizeof(other));
-		if (!dt_declared_args(c, p, &other) &&
-		    (dt_probe_args(c->env->probes, p, &other) || !other.argc)) {
+		if (!known_args(c, p, &other)) {
 			dt_err(c, D_ARGS_NONE, loc,
 			       "args[ ] may not be referenced because %s:%s:%s:%s has no arguments of known types",
 			       p->provider, p->mod, p->func, p->name);

@@ -288,11 +288,11 @@ struct dt_type *dt_infer(struct dt_compile *c, struct dt_node **r)
 	case DT_POINTER:
 	case DT_STRUCT:
 	case DT_UNION:
-	case DT_STRING:
 	case DT_STACK:
 	case DT_SYMADDR:
 	case DT_USYMADDR:
 	case DT_POISON: return (*r)->type;
+	case DT_STRING: return dt_basic(c, DT_T_STRING);
 	default: return NULL;
 	}
 }
@@ -332,6 +332,12 @@ static bool first_tuple(struct dt_compile *c, const char *what, struct dt_type *
 	*keys = t;
 	*nkeys = nargs;
 	return ok;
+}
+
+struct dt_node *dt_void_key(struct dt_compile *c, struct dt_node *n)
+{
+	dt_err(c, D_KEY_TYPE, n->loc, "%s( ) gives no value: it may not be used as a key", n->str);
+	return dt_poison(c, n);
 }
 
 bool dt_check_tuple(struct dt_compile *c, const char *what, struct dt_type ***keys, u32 *nkeys,
@@ -502,17 +508,49 @@ static struct dt_node *null_string(struct dt_compile *c, struct dt_node *n)
 	return typed(s, dt_basic(c, DT_T_STRING));
 }
 
+/* By content, that is: two pointers to char are pointers. */
+static bool compare_as_strings(const struct dt_node *l, const struct dt_node *r)
+{
+	return dt_stringable(l) && dt_stringable(r) &&
+	       (dt_type_is_string(l->type) || dt_type_is_string(r->type) ||
+		(dt_type_is_array(l->type) && dt_type_is_array(r->type)));
+}
+
+/* A name behind an enum and == is one of its own, whatever else has that name. */
+static struct dt_node *own_enumerator(struct dt_compile *c, const struct dt_node *l,
+				      struct dt_node *n)
+{
+	const struct dt_type *t = dt_type_resolve(l->type);
+	u32 i;
+
+	if (!t || t->kind != DT_ENUM || n->op != N_IDENT || n->checked || n->val != DT_GLOBAL)
+		return n;
+	for (i = 0; i < t->nmembers; i++) {
+		if (strcmp(t->enumvals[i].name, n->str) != 0)
+			continue;
+		if (!dt_bind_var(c, DT_GLOBAL, n->str, n->loc, false))
+			return dt_int_node(c, (u64)t->enumvals[i].val, dt_basic(c, DT_T_INT), n->loc);
+		dt_err(c, D_IDENT_AMBIG, n->loc,
+		       "%s is an enumerator of \"%s\" and a variable: which one is meant?", n->str,
+		       dt_tstr(c, l->type));
+		return dt_poison(c, n);
+	}
+	return n;
+}
+
 static struct dt_node *check_compare(struct dt_compile *c, struct dt_node *n)
 {
 	struct dt_type *t;
 
+	n->l = dt_operand(c, n->l, dt_op_text(n->op));
+	n->r = own_enumerator(c, n->l, n->r);
 	if (!operands(c, n))
 		return dt_poison(c, n);
 	if (dt_type_is_string(n->l->type))
 		n->r = null_string(c, n->r);
 	else if (dt_type_is_string(n->r->type))
 		n->l = null_string(c, n->l);
-	if (dt_stringable(n->l) && dt_stringable(n->r)) {
+	if (compare_as_strings(n->l, n->r)) {
 		n->l = dt_to_string(c, n->l);
 		n->r = dt_to_string(c, n->r);
 		return typed(n, dt_basic(c, DT_T_INT));
@@ -854,7 +892,7 @@ static struct dt_node *check_agg_value(struct dt_compile *c, struct dt_node *n)
 static struct dt_node *check_xlate(struct dt_compile *c, struct dt_node *n)
 {
 	n->l = dt_check_expr(c, n->l);
-	if (dt_is_poison(n->l))
+	if (dt_is_poison(n->l) || !dt_find_xlator(c, n))
 		return dt_poison(c, n);
 	return typed(n, dt_basic(c, DT_T_DYN));
 }
@@ -929,6 +967,13 @@ struct dt_node *dt_check_expr(struct dt_compile *c, struct dt_node *n)
 	return n;
 }
 
+bool dt_is_void_call(const struct dt_node *n)
+{
+	const struct dt_action *act = n->op == N_CALLNAME ? dt_bind_action(n->str) : NULL;
+
+	return act && !(act->flags & DT_AF_KEY);
+}
+
 struct dt_node *dt_check_key(struct dt_compile *c, struct dt_node *n)
 {
 	return n->op == N_CALLNAME ? dt_check_call(c, n, true) : dt_check_expr(c, n);
@@ -963,9 +1008,22 @@ static void check_value_stmt(struct dt_compile *c, struct dt_stmt *s)
 		       "an expression of dynamic type has no value: name one of its elements or members");
 }
 
+/* OPT ? printf(...) : 1 as a statement, where OPT is a constant: one branch is the statement, an action perhaps, and
+ * the other one is not looked at. */
+static struct dt_node *chosen_branch(struct dt_compile *c, struct dt_node *e)
+{
+	while (e->op == N_COND) {
+		e->l = dt_operand(c, e->l, "?:");
+		if (e->l->op != N_INT)
+			break;
+		e = e->l->val ? e->r : e->c;
+	}
+	return e;
+}
+
 static void check_stmt(struct dt_compile *c, struct dt_stmt *s)
 {
-	struct dt_node *e = s->expr;
+	struct dt_node *e = s->expr = chosen_branch(c, s->expr);
 	const struct dt_node *agg;
 	const struct dt_action *act = e->op == N_CALLNAME ? dt_bind_action(e->str) : NULL;
 
@@ -1012,6 +1070,11 @@ static void check_stmts(struct dt_compile *c, struct dt_stmt *s)
 
 static void check_pred(struct dt_compile *c, struct dt_clause *cl)
 {
+	if (dt_is_void_call(cl->pred)) {
+		dt_err(c, D_PRED_SCALAR, cl->pred->loc,
+		       "predicate must be of scalar type: %s( ) gives no value", cl->pred->str);
+		return;
+	}
 	cl->pred = dt_check_expr(c, cl->pred);
 	if (dt_is_poison(cl->pred) || dt_type_is_scalar(cl->pred->type))
 		return;
@@ -1083,7 +1146,8 @@ static void check_var_decl(struct dt_compile *c, const struct dt_item *it)
 		return;
 	if (v || (it->scope == DT_GLOBAL &&
 		  (dt_bind_builtin(d->name, &argn) || dt_bind_inline(c, d->name) ||
-		   dt_bind_subr(d->name) || dt_bind_action(d->name)))) {
+		   dt_declared_enumerator(c, d->name) || dt_bind_subr(d->name) ||
+		   dt_bind_action(d->name)))) {
 		dt_err(c, D_DECL_IDRED, d->loc, "identifier redeclared: %s", d->name);
 		return;
 	}

@@ -244,7 +244,8 @@ static bool check_keys(struct dt_compile *c, struct dt_stmt *s)
 	u32 i;
 
 	for (i = 0; i < s->nkeys; i++) {
-		s->keys[i] = dt_check_key(c, s->keys[i]);
+		s->keys[i] = dt_is_void_call(s->keys[i]) ? dt_void_key(c, s->keys[i]) :
+							   dt_check_key(c, s->keys[i]);
 		ok &= !dt_is_poison(s->keys[i]);
 	}
 	return ok;

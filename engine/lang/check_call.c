@@ -92,6 +92,14 @@ static bool count_ok(struct dt_compile *c, const char *name, u32 nargs, u32 leas
 	return false;
 }
 
+static struct dt_node *void_arg(struct dt_compile *c, const char *name, u32 i, struct dt_node *n)
+{
+	dt_err(c, D_PROTO_ARG, n->loc,
+	       "%s( ) argument #%u is incompatible with prototype: %s( ) gives no value", name,
+	       i + 1, n->str);
+	return dt_poison(c, n);
+}
+
 /* All arguments checked and fitted; false: reported. */
 static bool fit_args(struct dt_compile *c, const char *name, const char *letters, u32 least,
 		     struct dt_node **args, u32 nargs, struct dt_loc loc)
@@ -101,7 +109,8 @@ static bool fit_args(struct dt_compile *c, const char *name, const char *letters
 	u32 i;
 
 	for (i = 0; i < nargs; i++) {
-		args[i] = dt_check_expr(c, args[i]);
+		args[i] = dt_is_void_call(args[i]) ? void_arg(c, name, i, args[i]) :
+						     dt_check_expr(c, args[i]);
 		good = !dt_is_poison(args[i]);
 		ok &= good;
 		if (!good || i >= strlen(letters))
@@ -341,6 +350,11 @@ static void act_trace(struct dt_compile *c, struct dt_stmt *s)
 
 	if (!count_ok(c, "trace", s->nargs, 1, 1, s->loc))
 		return;
+	if (dt_is_void_call(s->args[0])) {
+		dt_err(c, D_TRACE_VOID, s->args[0]->loc,
+		       "trace( ) may not be applied to a void expression: %s( )", s->args[0]->str);
+		return;
+	}
 	n = s->args[0] = dt_check_expr(c, s->args[0]);
 	if (dt_is_poison(n))
 		return;

@@ -378,6 +378,11 @@ void dt_check_printa(struct dt_compile *c, struct dt_stmt *s)
 	struct dt_loc loc = s->nargs ? s->args[0]->loc : s->loc;
 	struct dt_fmt *f;
 
+	if (s->nargs && s->args[0]->op == N_INT) {
+		dt_err(c, D_PRINTA_AGGARG, loc,
+		       "printa( ) argument #1 must be a format or an aggregation");
+		return;
+	}
 	if (s->nargs && s->args[0]->op != N_AGG &&
 	    !(s->args[0]->op == N_SUBSCRIPT && s->args[0]->l->op == N_AGG) && !dt_take_format(c, s))
 		return;

@@ -241,7 +241,8 @@ static bool check_args(struct dt_compile *c, struct dt_node *n)
 	u32 i;
 
 	for (i = 0; i < n->nargs; i++) {
-		n->args[i] = dt_check_expr(c, n->args[i]);
+		n->args[i] = dt_is_void_call(n->args[i]) ? dt_void_key(c, n->args[i]) :
+							   dt_check_expr(c, n->args[i]);
 		ok &= !dt_is_poison(n->args[i]);
 	}
 	return ok;
@@ -478,6 +479,8 @@ static struct dt_node *target_ident(struct dt_compile *c, struct dt_node *n)
 	if (!v && scope == DT_GLOBAL && (dt_bind_subr(n->str) || dt_bind_action(n->str)))
 		return scoped_err(c, n, D_IDENT_BADREF,
 				  "function '%s' may not be referenced as a variable", n->str);
+	if (!v && scope == DT_GLOBAL && dt_declared_enumerator(c, n->str))
+		return not_lvalue(c, n);
 	if (!v)
 		v = dt_bind_var(c, scope, n->str, n->loc, true);
 	if (v->type && v->type->kind == DT_POISON)
@@ -680,6 +683,9 @@ struct dt_node *dt_check_addrof(struct dt_compile *c, struct dt_node *n)
 		n->l = dt_operand(c, n->l, "&");
 	if (dt_is_poison(n->l))
 		return dt_poison(c, n);
+	if (n->l->op == N_MEMBER && n->l->bit_size)
+		return scoped_err(c, n, D_ADDROF_BITFIELD,
+				  "cannot take the address of bit-field %s", n->l->str);
 	if (n->l->op == N_VAR || n->l->op == N_ASSOC || in_variable(n->l))
 		return scoped_err(c, n, D_ADDROF_VAR,
 				  "cannot take the address of a D variable or built-in%s", "");
@@ -690,9 +696,6 @@ struct dt_node *dt_check_addrof(struct dt_compile *c, struct dt_node *n)
 		return scoped_err(c, n, D_ADDROF_LVAL,
 				  "unacceptable operand for unary & operator: it is not in memory%s",
 				  "");
-	if (n->l->op == N_MEMBER && n->l->bit_size)
-		return scoped_err(c, n, D_ADDROF_BITFIELD,
-				  "cannot take the address of bit-field %s", n->l->str);
 	if (n->l->op == N_DEREF)
 		return n->l->l;
 	t = n->l->type;
@@ -721,7 +724,9 @@ struct dt_node *dt_check_sizeof(struct dt_compile *c, struct dt_node *n)
 	r = dt_type_resolve(t);
 	if (r->kind == DT_POISON)
 		return dt_poison(c, n);
-	size = r->kind == DT_STRING ? c->env->strsize : dt_type_size(t);
+	size = dt_type_size(t);
+	if (!size && r->kind == DT_STRING)
+		size = c->env->strsize;
 	if (r->kind == DT_VOID || r->kind == DT_FUNC || r->kind == DT_FWD || r->kind == DT_DYN ||
 	    r->kind == DT_STACK)
 		return scoped_err(c, n, D_SIZEOF_TYPE,

@@ -165,9 +165,10 @@ struct dt_inline {
 	const char **params;
 	struct dt_type **ptypes;
 	u32 nparams;
-	struct dt_node *body; /* as parsed */
-	u32 seq;              /* a body sees only the inlines before it: no recursion */
-	bool bad;             /* was wrong when declared: said once */
+	struct dt_node *body;    /* as parsed */
+	u32 seq;                 /* a body sees only the inlines before it: no recursion */
+	bool bad;                /* was wrong when declared: said once */
+	struct dt_inline *hides; /* a library's of that name, which libraries go on to use */
 };
 
 struct dt_xmember {
@@ -361,6 +362,9 @@ void dt_providers_publish(struct dt_compile *c);
 
 /* ---- bind.c -------------------------------------------------------------------------------- */
 void dt_bind_clause(struct dt_compile *c, struct dt_clause *cl);
+void dt_sort_matches(struct dt_clause *cl);
+/* Has args[] other types in another description of the bound clause?  Looks at one probe of each. */
+bool dt_args_differ(struct dt_compile *c, const struct dt_clause *cl);
 /* Variables: found, or made (type NULL) when create; NULL when there is none. */
 struct dt_var *dt_bind_var(struct dt_compile *c, enum dt_scope scope, const char *name,
 			   struct dt_loc loc, bool create);
@@ -369,6 +373,7 @@ struct dt_inline *dt_bind_inline(struct dt_compile *c, const char *name);
 const struct dt_builtin *dt_bind_builtin(const char *name, u64 *argn);
 const struct dt_subr *dt_bind_subr(const char *name);
 const struct dt_action *dt_bind_action(const char *name);
+bool dt_declared_enumerator(struct dt_compile *c, const char *name); /* by a D program, not the kernel */
 bool dt_bind_enumerator(struct dt_compile *c, const char *name, s64 *val, struct dt_type **type);
 /* Typed arguments of the current clause's probes; false (reported): there are none */
 bool dt_bind_args(struct dt_compile *c, struct dt_loc loc);
@@ -379,6 +384,8 @@ void dt_names_fini(struct dt_newnames *n);
 /* ---- check.c ------------------------------------------------------------------------------- */
 void dt_check(struct dt_compile *c);
 struct dt_node *dt_check_expr(struct dt_compile *c, struct dt_node *n);
+/* A call of an action or aggregating function that gives no value. */
+bool dt_is_void_call(const struct dt_node *n);
 /* A value where stack(), sym() and the like are possible too. */
 struct dt_node *dt_check_key(struct dt_compile *c, struct dt_node *n);
 /* r made a `type`, as an assignment does; false (silent): it cannot be. */
@@ -400,6 +407,8 @@ bool dt_const_expr(struct dt_compile *c, struct dt_node *n, s64 *val);
 struct dt_type *dt_promote(struct dt_compile *c, const struct dt_node *n);
 struct dt_type *dt_basic(struct dt_compile *c, enum dt_basic b);
 struct dt_type *dt_infer(struct dt_compile *c, struct dt_node **r);
+/* A key that gives no value: reported, poison. */
+struct dt_node *dt_void_key(struct dt_compile *c, struct dt_node *n);
 /* Checked keys against a signature, which the first use makes (in the handle's arena). */
 bool dt_check_tuple(struct dt_compile *c, const char *what, struct dt_type ***keys, u32 *nkeys,
 		    bool first, struct dt_node **args, u32 nargs, struct dt_loc loc);
@@ -468,7 +477,9 @@ struct dt_node *dt_expand_inline(struct dt_compile *c, struct dt_inline *in, str
 				 struct dt_node **args, u32 nargs);
 struct dt_node *dt_expand_xlate(struct dt_compile *c, struct dt_node *x, const char *member,
 				struct dt_loc loc);
-/* Is there a translator for xlate <...> (...)? */
+/* The translator of xlate <...> (...); NULL: reported. */
+struct dt_xlator *dt_find_xlator(struct dt_compile *c, const struct dt_node *x);
+/* Is there one? */
 bool dt_has_xlator(struct dt_compile *c, const struct dt_node *x);
 void dt_check_inline(struct dt_compile *c, struct dt_inline *in);
 void dt_check_xlator(struct dt_compile *c, struct dt_xlator *x);

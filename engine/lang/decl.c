@@ -202,10 +202,6 @@ static bool spec_class(struct dt_compile *c, struct dt_specs *s)
 		if (s->cls != CL_NONE)
 			dt_err(c, D_DECL_CLASS, dt_peek(c, 0)->loc,
 			       "only one storage class is allowed in a declaration");
-		if (classes[i].cls == CL_STATIC || classes[i].cls == CL_AUTO ||
-		    classes[i].cls == CL_REGISTER)
-			dt_err(c, D_DECL_BADCLASS, dt_peek(c, 0)->loc,
-			       "storage class %s has no meaning in D", dt_tok_text(tok));
 		s->cls = classes[i].cls;
 		dt_next(c);
 		return true;
@@ -426,13 +422,20 @@ static bool has_member(const member_vec *v, const char *name)
 	return false;
 }
 
+/* What lies in memory has a size, strings too. */
+static struct dt_type *in_memory(struct dt_compile *c, struct dt_type *t)
+{
+	return dt_type_is_string(t) && !dt_type_size(t) ? dt_type_string(c->ts, c->env->strsize) : t;
+}
+
 static bool member_ok(struct dt_compile *c, const member_vec *v, const struct dt_decl *d)
 {
 	const struct dt_type *t = dt_type_resolve(d->type);
 	const char *name = d->name ? d->name : "";
 
 	if (has_member(v, name))
-		dt_err(c, D_DECL_MNAME, d->loc, "member redeclared: %s", name);
+		dt_err(c, D_UNKNOWN, d->loc,
+		       "failed to define member %s: there is one of that name", name);
 	else if (d->assoc)
 		dt_err(c, D_DECL_DYNOBJ, d->loc, "an associative array cannot be a member: %s", name);
 	else if (t->kind == DT_VOID || t->kind == DT_FUNC)
@@ -455,9 +458,10 @@ static u16 parse_bits(struct dt_compile *c, const struct dt_decl *d)
 	if (!dt_type_is_int(d->type))
 		dt_err(c, D_DECL_BFTYPE, d->loc, "a bit-field must be of an integer type, not %s",
 		       dt_tstr(c, d->type));
-	else if (!n || !dt_const_expr(c, n, &bits))
-		dt_err(c, D_DECL_BFCONST, loc, "the size of a bit-field must be an integer constant");
-	else if (bits < (d->name ? 1 : 0) || (u64)bits > dt_type_size(d->type) * 8)
+	else if (!n || !dt_const_expr(c, n, &bits) || bits < (d->name ? 1 : 0))
+		dt_err(c, D_DECL_BFCONST, loc,
+		       "the size of a bit-field must be a positive integer constant");
+	else if ((u64)bits > dt_type_size(d->type) * 8)
 		dt_err(c, D_DECL_BFSIZE, loc, "invalid size of a bit-field: %lld bits in %s",
 		       (long long)bits, dt_tstr(c, d->type));
 	else
@@ -474,14 +478,14 @@ static void parse_member(struct dt_compile *c, const struct dt_specs *s, member_
 	if (dt_peek(c, 0)->tok != T_COLON && !dt_parse_declarator(c, s, &d))
 		return;
 	if (!d.name && dt_peek(c, 0)->tok != T_COLON) {
-		dt_err(c, D_DECL_IDENT, d.loc, "a member needs a name");
+		dt_err(c, D_DECL_MNAME, d.loc, "a member needs a name");
 		return;
 	}
 	ok = member_ok(c, v, &d);
 	if (dt_accept(c, T_COLON))
 		m.bit_size = parse_bits(c, &d);
 	m.name = d.name ? dt_arena_strdup(&c->ts->arena, dt_member_name(c, d.name)) : "";
-	m.type = d.type;
+	m.type = in_memory(c, d.type);
 	if (ok)
 		*dt_vec_push(c->a, v) = m;
 }
@@ -511,6 +515,13 @@ static void parse_members(struct dt_compile *c, member_vec *v)
 	}
 }
 
+/* A body without members. */
+static void check_members(struct dt_compile *c, const char *what)
+{
+	if (dt_peek(c, 0)->tok == T_RBRACE)
+		dt_unexpected(c, what);
+}
+
 static struct dt_type *parse_sou_body(struct dt_compile *c, enum dt_kw word, const char *name,
 				      struct dt_loc loc)
 {
@@ -520,6 +531,7 @@ static struct dt_type *parse_sou_body(struct dt_compile *c, enum dt_kw word, con
 	dt_next(c); /* { */
 	if (!dt_enter(c))
 		return NULL;
+	check_members(c, "the type of a member");
 	parse_members(c, &v);
 	dt_leave(c);
 	t = dt_type_new(c->ts, word == KW_UNION ? DT_UNION : DT_STRUCT, name);
@@ -552,10 +564,15 @@ static struct dt_type *parse_sou(struct dt_compile *c, enum dt_kw word, const ch
 static void add_enumerator(struct dt_compile *c, struct dt_type *t, const char *name,
 			   struct dt_loc loc, s64 val)
 {
-	struct dt_enumconst *k;
+	struct dt_enumconst *k = dt_htab_get(&c->names.enums, name);
 
-	if (dt_htab_get(&c->names.enums, name) || dt_htab_get(&c->ts->enumerators, name)) {
-		dt_err(c, D_DECL_IDRED, loc, "enumerator redeclared: %s", name);
+	if (k && k->type == t) {
+		dt_err(c, D_UNKNOWN, loc,
+		       "failed to define enumerator %s: there is one of that name", name);
+		return;
+	}
+	if (dt_declared_enumerator(c, name) || dt_bind_inline(c, name)) {
+		dt_err(c, D_DECL_IDRED, loc, "identifier redeclared: %s", name);
 		return;
 	}
 	k = dt_arena_new(c->a, struct dt_enumconst);
@@ -601,6 +618,7 @@ static struct dt_type *parse_enum_body(struct dt_compile *c, const char *name, s
 	t->is_signed = true;
 	t->complete = true;
 	dt_next(c); /* { */
+	check_members(c, "the name of an enumerator");
 	while (dt_peek(c, 0)->tok == T_IDENT) {
 		const char *id = dt_arena_strdup(&c->ts->arena, dt_peek(c, 0)->str);
 
@@ -663,6 +681,14 @@ static struct step *add_step(struct dt_compile *c, struct declarator *d, enum st
 	return s;
 }
 
+static bool named_before(const char *name, const char *const *names, u32 n)
+{
+	while (name && n--)
+		if (names[n] && strcmp(names[n], name) == 0)
+			return true;
+	return false;
+}
+
 /* Parameter types up to the closing bracket: of functions, and keys of associative arrays. */
 static void parse_params(struct dt_compile *c, struct step *s, enum dt_tok close)
 {
@@ -684,8 +710,11 @@ static void parse_params(struct dt_compile *c, struct step *s, enum dt_tok close
 		}
 		if (!dt_parse_specs(c, &specs) || !dt_parse_declarator(c, &specs, &d))
 			return;
-		if (specs.cls != CL_NONE)
+		if (specs.cls != CL_NONE && specs.cls != CL_REGISTER)
 			dt_err(c, D_DECL_PARMCLASS, specs.loc, "a parameter has no storage class");
+		if (named_before(d.name, names.v, names.n))
+			dt_err(c, D_DECL_PROTO_NAME, d.loc, "two %s of the name %s",
+			       array ? "keys" : "parameters", d.name);
 		if (dt_type_resolve(d.type)->kind == DT_VOID &&
 		    (array || types.n || d.name || dt_peek(c, 0)->tok == T_COMMA))
 			dt_err(c, D_DECL_PROTO_VOID, specs.loc,
@@ -828,6 +857,11 @@ static struct dt_type *array_type(struct dt_compile *c, struct dt_type *elem, co
 		dt_err(c, D_DECL_VOIDOBJ, s->loc, "cannot have an array of %s", dt_tstr(c, elem));
 		return dt_basic(c, DT_T_POISON);
 	}
+	if (r->kind == DT_FWD && s->nelems) {
+		dt_err(c, D_DECL_INCOMPLETE, s->loc, "cannot have an array of incomplete type %s",
+		       dt_tstr(c, elem));
+		return dt_basic(c, DT_T_POISON);
+	}
 	t = dt_type_array(c->ts, elem, s->nelems);
 	if (s->nelems && dt_type_size(elem) &&
 	    (dt_type_size(t) == 0 || dt_type_size(t) > UINT32_MAX)) {
@@ -840,8 +874,8 @@ static struct dt_type *array_type(struct dt_compile *c, struct dt_type *elem, co
 static struct dt_type *wrap(struct dt_compile *c, struct dt_type *t, const struct step *s)
 {
 	switch (s->kind) {
-	case STEP_POINTER: return dt_type_pointer(c->ts, t);
-	case STEP_ARRAY: return array_type(c, t, s);
+	case STEP_POINTER: return dt_type_pointer(c->ts, in_memory(c, t));
+	case STEP_ARRAY: return array_type(c, in_memory(c, t), s);
 	case STEP_FUNC: return func_type(c, t, s);
 	default:
 		dt_err(c, D_DECL_DYNOBJ, s->loc,

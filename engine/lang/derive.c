@@ -4,7 +4,8 @@
  * event, with a condition in front and D expressions for its arguments (probe.h: struct dt_derived).
  *
  * A clause whose descriptions match several kinds of probes is made once for each: a copy of its tree as it was parsed,
- * checked with that kind's arguments.  All copies say the same, so the first one that is wrong is the only one reported.
+ * checked with that kind's arguments.  So is one whose descriptions give args[] different types.  All copies say the
+ * same, so the first one that is wrong is the only one reported.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -316,12 +317,15 @@ static bool seen_before(const struct dt_clause *cl, u32 i)
 	return false;
 }
 
-u32 dt_split_clause(struct dt_compile *c, struct dt_item *it)
+/* The item's clause becomes one for each kind; how many, and the last item of them. */
+static u32 split_kinds(struct dt_compile *c, struct dt_item *it, struct dt_item **end)
 {
 	struct dt_clause *cl = it->clause, whole;
 	struct dt_item *last = it;
 	u32 i, n = 1;
 
+	*end = it;
+	dt_sort_matches(cl);
 	cl->matched = cl->probes.v;
 	cl->nmatched = cl->probes.n;
 	if (!cl->nmatched)
@@ -335,7 +339,87 @@ u32 dt_split_clause(struct dt_compile *c, struct dt_item *it)
 		n++;
 	}
 	take(c, cl, 0);
+	*end = last;
 	return n;
+}
+
+static bool uses_args(const struct dt_node *n)
+{
+	u32 i;
+
+	if (!n)
+		return false;
+	if (n->op == N_SUBSCRIPT && n->l->op == N_IDENT && n->l->val == DT_GLOBAL &&
+	    strcmp(n->l->str, "args") == 0)
+		return true;
+	for (i = 0; i < n->nargs; i++)
+		if (uses_args(n->args[i]))
+			return true;
+	return uses_args(n->l) || uses_args(n->r) || uses_args(n->c);
+}
+
+static bool stmts_use_args(const struct dt_stmt *s)
+{
+	for (; s; s = s->next)
+		if (uses_args(s->expr) || stmts_use_args(s->then_) || stmts_use_args(s->else_))
+			return true;
+	return false;
+}
+
+static const struct dt_upto *upto(const struct dt_clause *whole, u32 i)
+{
+	static const struct dt_upto none = { 0 };
+
+	return i ? &whole->upto.v[i - 1] : &none;
+}
+
+static bool desc_is_idle(const struct dt_clause *whole, u32 i)
+{
+	const struct dt_upto *from = upto(whole, i), *to = upto(whole, i + 1);
+
+	return from->probes == to->probes && from->late == to->late;
+}
+
+/* The clause is left with what its description number i matches. */
+static void take_desc(struct dt_compile *c, struct dt_clause *cl, const struct dt_clause *whole, u32 i)
+{
+	const struct dt_upto *from = upto(whole, i), *to = upto(whole, i + 1);
+	u32 k;
+
+	memset(&cl->probes, 0, sizeof(cl->probes));
+	memset(&cl->late, 0, sizeof(cl->late));
+	for (k = from->probes; k < to->probes; k++)
+		*dt_vec_push(c->a, &cl->probes) = whole->probes.v[k];
+	for (k = from->late; k < to->late; k++)
+		*dt_vec_push(c->a, &cl->late) = whole->late.v[k];
+}
+
+/* args[] are something else for each description: each gets a clause of its own. */
+static u32 split_descs(struct dt_compile *c, struct dt_item *it)
+{
+	const struct dt_clause whole = *it->clause;
+	struct dt_item *end = it;
+	u32 i, n = 0;
+
+	for (i = 0; i < whole.upto.n; i++) {
+		if (desc_is_idle(&whole, i))
+			continue;
+		it = n ? add_copy(c, end, &whole) : it;
+		take_desc(c, it->clause, &whole, i);
+		n += split_kinds(c, it, &end);
+	}
+	return n;
+}
+
+u32 dt_split_clause(struct dt_compile *c, struct dt_item *it)
+{
+	const struct dt_clause *cl = it->clause;
+	struct dt_item *end;
+
+	if (cl->upto.n > 1 && (uses_args(cl->pred) || stmts_use_args(cl->stmts)) &&
+	    dt_args_differ(c, cl))
+		return split_descs(c, it);
+	return split_kinds(c, it, &end);
 }
 
 /* ---- what an earlier event has noted ------------------------------------------------------------ */

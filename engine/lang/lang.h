@@ -244,15 +244,22 @@ struct dt_late {
 	struct dt_attach *at;
 };
 
+/* How many probes, and places for late ones, a description and those before it match. */
+struct dt_upto {
+	u32 probes, late;
+};
+
 struct dt_clause {
 	struct dt_loc loc;
 	DT_VEC(struct dt_pdesc) descs;
 	DT_VEC(struct dt_loc) desclocs;
 	struct dt_node *pred; /* NULL: none */
 	struct dt_stmt *stmts;
+	DT_VEC(struct dt_upto) upto;      /* by description */
 	DT_VEC(struct dt_probe *) probes; /* matched, each once, in id order */
-	/* what the description as a whole matches, and which of it this clause is for: copies of a clause that matches
-	 * probes of several kinds, or one by several descriptions, stand for one each */
+	/* what the descriptions as a whole match, and which of it this clause is for: copies of a clause that matches
+	 * probes of several kinds, or one by several descriptions, stand for one each; where args[] are something else
+	 * for each description, those of one description stand here */
 	struct dt_probe **matched;
 	u32 nmatched;
 	bool copy; /* a clause before it stands for the program's own words */

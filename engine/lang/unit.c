@@ -38,7 +38,9 @@ static void declare_inline(struct dt_compile *c, const struct dt_decl *d, struct
 		if (!d->knames[i])
 			dt_err(c, D_DECL_PROTO_NAME, d->loc,
 			       "parameter %u of inline %s needs a name", i + 1, d->name);
-	if (dt_bind_inline(c, d->name) || dt_bind_var(c, DT_GLOBAL, d->name, d->loc, false)) {
+	in->hides = dt_bind_inline(c, d->name);
+	if ((in->hides && (c->p->library || in->hides->seq >= dt_nlibraries * DT_LIB_INLINES)) ||
+	    dt_declared_enumerator(c, d->name) || dt_bind_var(c, DT_GLOBAL, d->name, d->loc, false)) {
 		dt_err(c, D_DECL_IDRED, d->loc, "identifier redeclared: %s", d->name);
 		return;
 	}
@@ -197,6 +199,11 @@ void dt_parse_declaration(struct dt_compile *c)
 	}
 	if (!dt_parse_specs(c, &s))
 		return;
+	if (s.cls == CL_STATIC || s.cls == CL_AUTO || s.cls == CL_REGISTER)
+		dt_err(c, D_DECL_BADCLASS, s.loc, "storage class %s has no meaning in D",
+		       s.cls == CL_STATIC ? "static" :
+		       s.cls == CL_AUTO   ? "auto" :
+					    "register");
 	if (dt_peek(c, 0)->tok == T_SEMI) {
 		if (!s.tag_declared || s.cls != CL_NONE)
 			dt_err(c, D_DECL_USELESS, s.loc, "useless declaration");

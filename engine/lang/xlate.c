@@ -329,27 +329,37 @@ bool dt_has_xlator(struct dt_compile *c, const struct dt_node *x)
 	return out && dt_type_is_sou(out) && xlator_for(c, x, out);
 }
 
-/* xlate<T>(e).m: reported reasons against it */
-static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_node *x,
-				       const char *member, struct dt_loc loc, struct dt_xlator **xl)
+struct dt_xlator *dt_find_xlator(struct dt_compile *c, const struct dt_node *x)
 {
 	const struct dt_type *out = output_of(x);
-	const struct dt_xmember *m;
+	struct dt_xlator *xl;
 
 	if (!out || !dt_type_is_sou(out))
 		return dt_err(c, D_XLATE_SOU, x->loc,
 			      "cannot translate to \"%s\": it is neither struct nor union",
 			      dt_tstr(c, x->dtype));
-	*xl = xlator_for(c, x, out);
-	if (!*xl)
+	xl = xlator_for(c, x, out);
+	if (!xl)
 		return dt_err(c, D_XLATE_NONE, x->loc,
 			      "cannot translate from \"%s\" to \"%s\": there is no translator",
 			      dt_tstr(c, x->l->type), dt_tstr(c, out));
+	return xl;
+}
+
+/* xlate<T>(e).m: reported reasons against it */
+static const struct dt_xmember *choose(struct dt_compile *c, const struct dt_node *x,
+				       const char *member, struct dt_loc loc, struct dt_xlator **xl)
+{
+	const struct dt_xmember *m;
+
+	*xl = dt_find_xlator(c, x);
+	if (!*xl)
+		return NULL;
 	m = find_member(*xl, member);
 	if (!m)
 		return dt_err(c, D_XLATE_NOCONV, loc,
 			      "translator from \"%s\" to \"%s\" does not define member %s",
-			      dt_tstr(c, (*xl)->in), dt_tstr(c, out), member);
+			      dt_tstr(c, (*xl)->in), dt_tstr(c, output_of(x)), member);
 	return m;
 }
 

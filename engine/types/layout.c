@@ -24,7 +24,7 @@ u64 dt_type_size(const struct dt_type *t)
 		;
 	if (t && t->kind == DT_FWD)
 		t = resolved(t);
-	if (!t || t->kind == DT_FWD || t->kind == DT_STRING)
+	if (!t || t->kind == DT_FWD)
 		return 0;
 	if (t->kind == DT_ARRAY && !t->size && t->nelems &&
 	    !__builtin_mul_overflow(t->nelems, dt_type_size(t->ref), &size))

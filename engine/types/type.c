@@ -539,6 +539,16 @@ bool dt_type_is_sou(const struct dt_type *t)
 		     (t->kind == DT_FWD && !t->is_enum_fwd));
 }
 
+struct dt_type *dt_type_string(struct dt_types *ts, u32 size)
+{
+	struct dt_type *t = dt_type_new(ts, DT_STRING, "string");
+
+	t->size = size;
+	t->align = 1;
+	t->complete = true;
+	return t;
+}
+
 bool dt_type_is_string(const struct dt_type *t)
 {
 	return is_kind(t, DT_STRING);

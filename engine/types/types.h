@@ -160,6 +160,8 @@ struct dt_type *dt_type_int(struct dt_types *ts, u64 size, bool is_signed);
 struct dt_type *dt_type_pointer(struct dt_types *ts, struct dt_type *to);
 struct dt_type *dt_type_array(struct dt_types *ts, struct dt_type *elem, u64 nelems);
 struct dt_type *dt_type_new(struct dt_types *ts, enum dt_kind kind, const char *name); /* blank */
+/* A string that lies in memory, as a member or element does: it has a size. */
+struct dt_type *dt_type_string(struct dt_types *ts, u32 size);
 /* Add a struct/union/enum ("struct x") or typedef declared by a D program. */
 void dt_types_add_tag(struct dt_types *ts, const char *tagged_name, struct dt_type *t);
 void dt_types_add_typedef(struct dt_types *ts, const char *name, struct dt_type *t);

@@ -82,6 +82,12 @@ static void member(const char *name, u32 t, u32 byte)
 	put(byte * 8);
 }
 
+static void enumerator(const char *name, u32 value)
+{
+	put(str(name));
+	put(value);
+}
+
 /* params end with ~0 */
 static u32 proto(u32 ret, const u32 *params)
 {
@@ -155,6 +161,9 @@ static void make_types(void)
 	p = PROTO(0, t_text, 0);
 	type("disk_log", DT_BTF_FUNC, 0, p);
 	make_tasks(t_int, t_bool, t_name, t_void_p);
+	type("disk_state", DT_BTF_ENUM, 2, 4);
+	enumerator("DISK_IDLE", 0);
+	enumerator("DISK_BUSY", 1);
 }
 
 static void make_module_types(u32 t_disk_p, u32 t_void_p)

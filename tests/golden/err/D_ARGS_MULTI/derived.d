@@ -1,1 +1,1 @@
-proc:::create, sched:::off-cpu { trace(args[0]->pr_pid); }
+proc:::*create { trace(args[0]->pr_pid); }

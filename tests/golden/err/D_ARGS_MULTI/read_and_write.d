@@ -1,4 +1,0 @@
-syscall::read:entry, syscall::open:entry
-{
-	trace(args[0]);
-}

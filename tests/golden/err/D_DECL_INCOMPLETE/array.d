@@ -1,0 +1,4 @@
+struct none a[4];
+BEGIN
+{
+}

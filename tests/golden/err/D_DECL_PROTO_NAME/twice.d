@@ -1,0 +1,4 @@
+int x[int a, string a];
+BEGIN
+{
+}

@@ -1,0 +1,5 @@
+BEGIN
+{
+	@[exit(0)] = count();
+	x[count()] = 1;
+}

@@ -1,0 +1,4 @@
+BEGIN
+{
+	alloca(exit(0));
+}

@@ -1,0 +1,5 @@
+struct s { int a; };
+BEGIN
+{
+	trace(xlate<struct s>(1));
+}
