@@ -26,3 +26,4 @@ inline cpuinfo_t *curcpu = xlate <cpuinfo_t *>(cpu);
 inline chipid_t chip = curcpu->cpu_chip;
 inline psetid_t pset = curcpu->cpu_pset;
 inline lgrp_id_t lgrp = curcpu->cpu_lgrp;
+inline uint_t ipl = 0; /* Linux has no levels of interrupts */

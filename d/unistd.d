@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* unistd.d - flags of open files */
+/* unistd.d - flags of open files; names of types that scripts use */
+
+typedef long long longlong_t;
+typedef long long hrtime_t;
+typedef long long offset_t;
+typedef long time_t;
+typedef int boolean_t;
+typedef int taskid_t;
+typedef int projid_t;
+typedef int zoneid_t;
+typedef uint_t lwpid_t;
 
 inline int O_RDONLY = 0;
 inline int O_WRONLY = 1;

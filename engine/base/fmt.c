@@ -140,8 +140,17 @@ static bool size_allowed(const char *sizes, const char *size)
 	return n == 0;
 }
 
+/* %5% is a percent sign all the same: the last byte of the text in front, where the first one stood. */
+static int parse_percent(struct parser *ps, struct dt_conv *c)
+{
+	((char *)c->text)[c->textlen++] = *ps->p++;
+	return 0;
+}
+
 static int parse_conv(struct parser *ps, struct dt_conv *c)
 {
+	if (*ps->p == '%' && !c->dynwidth && !c->dynprec)
+		return parse_percent(ps, c);
 	for (size_t k = 0; k < DT_NELEM(convs); k++) {
 		if (convs[k].conv != *ps->p)
 			continue;

@@ -9,7 +9,7 @@
 #include "base/base.h"
 
 enum dt_conv_class {
-	DT_CONV_LITERAL, /* no argument: text only (the last piece may be this) */
+	DT_CONV_LITERAL, /* no argument: text only */
 	DT_CONV_INT,     /* d i u o x X c C: any integer (size modifiers force one) */
 	DT_CONV_PTR,     /* p: pointer or integer */
 	DT_CONV_ADDR,    /* a: kernel address (int, pointer, symaddr) */
