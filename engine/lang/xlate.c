@@ -133,6 +133,10 @@ static struct dt_node *after(struct dt_compile *c, struct dt_node *before, struc
 
 	if (!before || dt_is_poison(n))
 		return n;
+	if (n->op == N_XLATE) { /* no value yet: its members are asked for */
+		n->l = after(c, before, n->l);
+		return n;
+	}
 	seq = dt_node_new(c, N_COMMA, n->loc);
 	seq->l = before;
 	seq->r = n;

@@ -31,6 +31,9 @@ self int s1; self uint64_t s2; self string ss1; self struct pair sp;
 this short t1; this uint64_t t2; this string ts1; this struct pair tp; this int *p1; this char *p2;
 int x1[int]; string x2[string, int]; struct pair x3[int, uint8_t]; self int y1[string];
 inline int TWO = 2; enum { RED = 5, GREEN };
+struct named { int a; string n; struct pair p; }; struct named gn, xn[string]; self struct named sn; this struct named tn;
+string gsa[4], x4[string, string, struct pair]; union views { int i; char c[8]; long l; } gu;
+inline string word[int i] = i == 1 ? "one" : lltostr(i);
 """
 
 # What stands for a random part: <i> integer, <s> string, <P> and <S> places of them, <T> statement, <o> operator.
@@ -39,6 +42,7 @@ INT_PLACES = [
     *"self->sp.f9 this->tp.t[1] gp.name[3] ga[3] x1[<i>] x3[<i>,2].b x3[1,g2].f9".split(),
     *"self->y1[<s>] ga[<i>&7] this->p1[<i>&3] (*this->p1) (*(this->p1+1))".split(),
     *"this->p2[<i>&7] gp.t[<i>&3] x3[<i>,<i>].t[<i>&3] self->sp.name[2]".split(),
+    *"gn.a self->sn.p.b this->tn.p.t[2] xn[<s>].a gu.i gu.c[<i>&7] xn[gs1].p.f9".split(),
 ]
 INT_VALUES = [
     *INT_PLACES,
@@ -48,14 +52,18 @@ INT_VALUES = [
     *'(<s>!="abc") (this->p1==NULL) (this->p1-this->p1) getmajor(<i>)'.split(),
     "sizeof (gp)",
 ]
-STRING_PLACES = ["gs1", "gs2", "self->ss1", "this->ts1", "x2[<s>,<i>]"]
+STRING_PLACES = [
+    *"gs1 gs2 self->ss1 this->ts1 x2[<s>,<i>] gn.n self->sn.n xn[<s>].n gsa[<i>&3]".split(),
+    "x4[<s>,<s>,gp]",
+]
 STRINGS = [
     *STRING_PLACES,
     *'execname probefunc probename probeprov "abc" "a/b/c" ""'.split(),
     *"strjoin(<s>,<s>) substr(<s>,<i>) substr(<s>,<i>,<i>) basename(<s>) dirname(<s>)".split(),
     *"toupper(<s>) lltostr(<i>) lltostr(<i>,16) strchr(<s>,<i>) strstr(<s>,<s>)".split(),
     *"stringof(gp.name) stringof(curthread->comm) (<i>?<s>:<s>) copyinstr(<i>)".split(),
-    *'copyinstr(<i>,20) strtok(<s>,"/b") cleanpath(<s>)'.split(),
+    *'copyinstr(<i>,20) strtok(<s>,"/b") cleanpath(<s>) word[<i>] tolower(<s>)'.split(),
+    *"json(<s>,<s>) curpsinfo->pr_psargs fds[<i>].fi_name".split(),
 ]
 BINARY = "+ - * / % & | ^ << >> < <= > >= == != && || ^^".split()
 STATEMENTS = [
@@ -95,6 +103,12 @@ STATEMENTS = [
     "@j[probefunc] = stddev(<i>);",
     "@k[stack(2), gs1] = count();",
     "@l = llquantize(<i>, 10, 0, 6, 20);",
+    'TWO ? printf("%s %d\\n", <s>, <i>) : 1;',
+    "gn = self->sn;",
+    "xn[<s>] = gn;",
+    "this->tn = xn[<s>];",
+    "trace(gn.p);",
+    "@m[<s>, <s>, <i>, gp] = count();",
     "if (<i>) { <T> }",
     "if (<i>) { <T> } else { <T> <T> }",
     "if (<s> == <s>) { <T> } else if (<i>) { <T> }",
@@ -140,7 +154,7 @@ class Programs:
         return f"({self.integer(depth - 1)} {rnd.choice(BINARY)} {self.integer(depth - 1)})"
 
     def string(self, depth: int) -> str:
-        return self.fill(self.rnd.choice(STRINGS if depth > 0 else STRINGS[:12]), depth)
+        return self.fill(self.rnd.choice(STRINGS if depth > 0 else STRINGS[:17]), depth)
 
     def statement(self, depth: int) -> str:
         return self.fill(self.rnd.choice(STATEMENTS if depth > 0 else STATEMENTS[:-3]), depth)
