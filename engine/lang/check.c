@@ -741,6 +741,20 @@ static void default_type(struct dt_compile *c, struct dt_node *l)
 		set_var_type(l, dt_basic(c, DT_T_INT64));
 }
 
+static struct dt_node *no_opassign(struct dt_compile *c, struct dt_node *n, const char *text)
+{
+	enum dt_nop op = (enum dt_nop)n->val;
+
+	if (dt_type_is_float(n->l->type) || dt_type_is_float(n->r->type))
+		return no_floats(c, n, text);
+	if (op == N_ADD || op == N_SUB)
+		return incompat(c, n, n->l, n->r, text);
+	dt_err(c, op == N_MUL || op == N_DIV ? D_OP_ARITH : D_OP_INT, n->loc,
+	       "operator %s requires operands of integral type, not \"%s\" and \"%s\"", text,
+	       dt_tstr(c, n->l->type), dt_tstr(c, n->r->type));
+	return dt_poison(c, n);
+}
+
 static struct dt_node *check_opassign(struct dt_compile *c, struct dt_node *n)
 {
 	enum dt_nop op = (enum dt_nop)n->val;
@@ -759,16 +773,8 @@ static struct dt_node *check_opassign(struct dt_compile *c, struct dt_node *n)
 		n->r = dt_cast(c, n->r, dt_type_int(c->ts, 8, dt_type_is_signed(n->r->type)));
 		return typed(n, n->l->type);
 	}
-	if (!is_int(n->l) || !is_int(n->r)) {
-		if (dt_type_is_float(n->l->type) || dt_type_is_float(n->r->type))
-			return no_floats(c, n, text);
-		if (op == N_ADD || op == N_SUB)
-			return incompat(c, n, n->l, n->r, text);
-		dt_err(c, op == N_MUL || op == N_DIV ? D_OP_ARITH : D_OP_INT, n->loc,
-		       "operator %s requires operands of integral type, not \"%s\" and \"%s\"",
-		       text, dt_tstr(c, n->l->type), dt_tstr(c, n->r->type));
-		return dt_poison(c, n);
-	}
+	if (!is_int(n->l) || !is_int(n->r))
+		return no_opassign(c, n, text);
 	if ((op == N_DIV || op == N_MOD) && dt_is_zero(n->r)) {
 		dt_err(c, D_DIV_ZERO, n->loc, "expression contains division by zero");
 		return dt_poison(c, n);

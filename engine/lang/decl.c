@@ -689,6 +689,15 @@ static bool named_before(const char *name, const char *const *names, u32 n)
 	return false;
 }
 
+/* What no parameter or key can be. */
+static void check_param(struct dt_compile *c, const struct dt_specs *specs, const struct dt_decl *d)
+{
+	if (specs->cls != CL_NONE && specs->cls != CL_REGISTER)
+		dt_err(c, D_DECL_PARMCLASS, specs->loc, "a parameter has no storage class");
+	if (d->assoc || dt_type_resolve(d->type)->kind == DT_DYN)
+		dt_err(c, D_DECL_PROTO_TYPE, d->loc, "an associative array cannot be a parameter");
+}
+
 /* Parameter types up to the closing bracket: of functions, and keys of associative arrays. */
 static void parse_params(struct dt_compile *c, struct step *s, enum dt_tok close)
 {
@@ -710,8 +719,7 @@ static void parse_params(struct dt_compile *c, struct step *s, enum dt_tok close
 		}
 		if (!dt_parse_specs(c, &specs) || !dt_parse_declarator(c, &specs, &d))
 			return;
-		if (specs.cls != CL_NONE && specs.cls != CL_REGISTER)
-			dt_err(c, D_DECL_PARMCLASS, specs.loc, "a parameter has no storage class");
+		check_param(c, &specs, &d);
 		if (named_before(d.name, names.v, names.n))
 			dt_err(c, D_DECL_PROTO_NAME, d.loc, "two %s of the name %s",
 			       array ? "keys" : "parameters", d.name);
@@ -719,9 +727,6 @@ static void parse_params(struct dt_compile *c, struct step *s, enum dt_tok close
 		    (array || types.n || d.name || dt_peek(c, 0)->tok == T_COMMA))
 			dt_err(c, D_DECL_PROTO_VOID, specs.loc,
 			       array ? "a key cannot be void" : "void must be the only parameter");
-		else if (d.assoc || dt_type_resolve(d.type)->kind == DT_DYN)
-			dt_err(c, D_DECL_PROTO_TYPE, d.loc,
-			       "an associative array cannot be a parameter");
 		*dt_vec_push(c->a, &types) = d.type;
 		*dt_vec_push(c->a, &names) = d.name;
 	} while (dt_accept(c, T_COMMA));
