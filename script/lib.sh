@@ -50,7 +50,7 @@ packages_of() {
 		zlib1g-dev libiberty-dev ca-certificates ;;
 	wheel) echo git ;;
 	docs) echo python3 ;;
-	test) echo clang libclang-rt-14-dev groff-base ;;
+	test) echo clang libclang-rt-14-dev groff-base curl postgresql ;;
 	bench) echo bpftrace python3-bpfcc linux-headers-amd64 clang ;;
 	kernels) echo qemu-system-x86 busybox-static cpio xz-utils zstd lz4 ;;
 	*) die "no such purpose: $1 (run, test, wheel, docs, bench, kernels)" ;;
