@@ -177,6 +177,15 @@ class Workload:
         self.tell(*command)
         return self.answer()
 
+    def turns(self, n: int) -> None:
+        """getppid() n times; each time it has been asleep before, waiting for what we write."""
+        end = time.monotonic() + PATIENCE
+        for _ in range(n):
+            while Path(f"/proc/{self.pid}/syscall").read_text().split()[0] != "0":  # read()
+                assert time.monotonic() < end, "the workload does not sleep"
+                time.sleep(0.001)
+            self.do("getppid", 1)
+
     def end(self) -> None:
         self.child.kill()
         self.child.communicate()

@@ -116,12 +116,13 @@ def test_copies_on_write(trace):
     assert t.finish().aggregations()[1][()] >= n
 
 
-def test_switches(trace, watch, workload):
-    t = watch(
+def test_switches(trace, workload):
+    t = trace(
         "sysinfo:::pswitch /pid == $1/ { @s = sum(arg0); }"
         "sched:::off-cpu /pid == $1/ { @o = count(); }",
-        *[("getppid", 1)] * 20,
+        workload.pid,
     )
-    found = t.aggregations()
+    workload.turns(20)
+    found = t.finish().aggregations()
     assert found[1][()] >= 18
     assert found[1] == found[2]

@@ -7,6 +7,7 @@ import os
 import time
 
 import pytest
+from conftest import PATIENCE
 
 pytestmark = pytest.mark.kernel
 
@@ -60,13 +61,17 @@ def test_profile_sees_where_it_burns(trace, workload):
         "profile-997hz /pid == $1/ { @c[execname] = count(); }",
         workload.pid,
     )
-    workload.do("burn", 700)
-    got = t.finish().aggregations()
+    # How often a timer finds it depends on what else the machine does.
+    end = time.monotonic() + PATIENCE
+    while t.counts().get(3, {}).get("workload", 0) < 100:
+        assert time.monotonic() < end
+        workload.do("burn", 100)
+    got = t.finish().counts()
     # time is told by the vDSO or the kernel, and the rest is burn_cpu's
-    assert got[1].get("workload`burn_cpu", 0) > 50
-    assert sum(n for frames, n in got[2].items() if frames[0].startswith("workload`burn_cpu")) > 50
+    assert got[1].get("workload`burn_cpu", 0) > sum(got[1].values()) / 2
+    mine = sum(n for frames, n in got[2].items() if frames[0].startswith("workload`burn_cpu"))
+    assert mine > sum(got[2].values()) / 2
     assert set(got[3]) == {"workload"}
-    assert got[3]["workload"] > 100
 
 
 def test_profile_arguments(trace, workload):
