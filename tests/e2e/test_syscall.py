@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from conftest import clean_env
 
 pytestmark = pytest.mark.kernel
 
@@ -239,7 +240,7 @@ def compat_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if made.returncode:
         pytest.skip("the compiler makes no 32-bit programs")
     try:
-        subprocess.run([binary], check=True)
+        subprocess.run([binary], check=True, env=clean_env())
     except OSError:
         pytest.skip("the kernel runs no 32-bit programs")
     return binary
@@ -254,7 +255,7 @@ def test_32_bit_calls_are_not_mistaken(trace, compat_binary):
         "syscall::execve:entry /progenyof($1)/ { @exec = count(); }",
         os.getpid(),
     )
-    subprocess.run([compat_binary], check=True)
+    subprocess.run([compat_binary], check=True, env=clean_env())
     rows = t.finish().aggregations()
     # execve() began in our 64-bit child
     assert rows[1] == {"getpid": 50, "exit": 1}
@@ -293,7 +294,7 @@ int main(void)
 @pytest.fixture(scope="module")
 def int80(compile_c):
     program = compile_c("int80.c", text=INT80)
-    code = subprocess.run([program], check=False).returncode
+    code = subprocess.run([program], check=False, env=clean_env()).returncode
     if code:
         pytest.skip("this kernel makes no calls by 32-bit numbers")
     return program
@@ -309,7 +310,7 @@ def test_calls_by_32_bit_numbers(trace, int80):
         'syscall::write:entry /ppid == $1 && execname == "int80"/ { trace(arg0); trace(arg1); trace(arg2); }',
         os.getpid(),
     )
-    subprocess.run([int80], check=True)
+    subprocess.run([int80], check=True, env=clean_env())
     t.finish()
     assert t.aggregations()[1] == {"getppid": 6}
     assert t.data == [1000, 9, 1001, 9, 1002, 9, 1234, 0x1000, 7]
@@ -321,7 +322,7 @@ def test_all_calls_with_those_by_32_bit_numbers(trace, int80):
         'syscall:::return /ppid == $1 && execname == "int80"/ { @r[probefunc] = count(); }',
         os.getpid(),
     )
-    subprocess.run([int80], check=True)
+    subprocess.run([int80], check=True, env=clean_env())
     rows = t.finish().aggregations()
     found = rows[1]
     assert found["getppid"] == 6
@@ -338,7 +339,7 @@ def test_meanings_of_32_bit_numbers(trace, int80):
         ' /(pid == $1 || ppid == $1) && execname == "int80"/ { @[probename] = count(); }',
         os.getpid(),
     )
-    subprocess.run([int80], check=True)
+    subprocess.run([int80], check=True, env=clean_env())
     rows = t.finish().aggregations()[1]
     assert rows["syswrite"] == 1
     assert "exec" not in rows
