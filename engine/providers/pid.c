@@ -36,8 +36,9 @@ static int see_object(struct dt_ufile *f, bool exe, void *arg)
 	return provide_in(w, f, exe ? "a.out" : f->name);
 }
 
-static int provide_process(struct walk *w, pid_t pid)
+static int provide_process(pid_t pid, void *arg)
 {
+	struct walk *w = arg;
 	const struct dt_user *u = w->ps->user;
 	char name[32];
 
@@ -59,41 +60,11 @@ static int provide_process(struct walk *w, pid_t pid)
 	return w->by_path ? provide_in(w, w->by_path, w->by_path->name) : 0;
 }
 
-static int see_process(pid_t pid, void *arg)
-{
-	struct walk *w = arg;
-	struct dt_error before = *w->ps->err;
-	char name[32];
-
-	snprintf(name, sizeof(name), "pid%d", (int)pid);
-	if (dt_glob_match(w->d->prov, name) && provide_process(w, pid) < 0)
-		*w->ps->err = before; /* it ended meanwhile */
-	return 0;
-}
-
 static int provide(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d)
 {
 	struct walk w = { .ps = ps, .d = d, .scope.prov = self };
-	size_t n;
-	pid_t pid = dt_uprov_pid(d->prov, &n);
 
-	if (!ps->user) {
-		ps->tag = D_PROC_GRAB;
-		return dt_fail(ps->err, EDT_NOPROV, "there are no processes to look at");
-	}
-	if (pid >= 0)
-		return provide_process(&w, pid);
-	return ps->user->processes(ps->user->arg, see_process, &w);
-}
-
-/* pid123, or a pattern of such; pattern * alone does not mean every process there is. */
-static bool accepts(const struct dt_provider *self, const char *prov)
-{
-	size_t n;
-
-	if (strncmp(prov, "pid", 3) != 0 || !prov[3])
-		return false;
-	return !dt_glob_is_literal(prov) || (dt_uprov_pid(prov, &n) >= 0 && n == 3);
+	return dt_uprov_provide(ps, self, d, provide_process, &w);
 }
 
 static int late(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d,
@@ -111,7 +82,7 @@ const struct dt_provider dt_provider_pid = {
 	.attr = { DTRACE_STABILITY_UNSTABLE, DTRACE_STABILITY_UNSTABLE, DTRACE_CLASS_UNKNOWN },
 	.provide = provide,
 	.args = dt_ufunc_args,
-	.accepts = accepts,
+	.accepts = dt_uprov_accepts,
 	.mod_matches = dt_uprobe_mod_matches,
 	.late = late,
 };

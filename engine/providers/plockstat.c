@@ -358,8 +358,9 @@ static int see_object(struct dt_ufile *f, bool exe, void *arg)
 	return u->functions(u->arg, f, see_function, w);
 }
 
-static int provide_process(struct walk *w, pid_t pid)
+static int provide_process(pid_t pid, void *arg)
 {
+	struct walk *w = arg;
 	const struct dt_user *u = w->ps->user;
 
 	w->scope.pid = pid;
@@ -369,18 +370,6 @@ static int provide_process(struct walk *w, pid_t pid)
 	return u->objects(u->arg, pid, see_object, w);
 }
 
-static int see_process(pid_t pid, void *arg)
-{
-	struct walk *w = arg;
-	struct dt_error before = *w->ps->err;
-	char name[32];
-
-	snprintf(name, sizeof(name), "plockstat%d", (int)pid);
-	if (dt_glob_match(w->d->prov, name) && provide_process(w, pid) < 0)
-		*w->ps->err = before; /* it ended meanwhile */
-	return 0;
-}
-
 static int provide(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d)
 {
 	struct walk w = { .ps = ps,
@@ -388,24 +377,9 @@ static int provide(struct dt_probes *ps, const struct dt_provider *self, const s
 			  .func = dt_field_of(d->func),
 			  .name = dt_field_of(d->name),
 			  .scope.prov = self };
-	size_t n;
-	pid_t pid = dt_uprov_pid(d->prov, &n);
 
 	ps->tag = D_PROC_GRAB;
-	if (!ps->user)
-		return dt_fail(ps->err, EDT_NOPROV, "there are no processes to look at");
-	return pid >= 0 ? provide_process(&w, pid) :
-			  ps->user->processes(ps->user->arg, see_process, &w);
-}
-
-static bool accepts(const struct dt_provider *self, const char *prov)
-{
-	const size_t len = strlen(self->name);
-	size_t n;
-
-	if (strncmp(prov, self->name, len) != 0 || !prov[len])
-		return false;
-	return !dt_glob_is_literal(prov) || (dt_uprov_pid(prov, &n) >= 0 && n == len);
+	return dt_uprov_provide(ps, self, d, provide_process, &w);
 }
 
 static bool mod_matches(const struct dt_probe *p, const char *pattern)
@@ -418,6 +392,6 @@ const struct dt_provider dt_provider_plockstat = {
 	.attr = { DTRACE_STABILITY_EVOLVING, DTRACE_STABILITY_EVOLVING, DTRACE_CLASS_COMMON },
 	.provide = provide,
 	.args = dt_derived_args,
-	.accepts = accepts,
+	.accepts = dt_uprov_accepts,
 	.mod_matches = mod_matches,
 };

@@ -359,3 +359,48 @@ pid_t dt_uprov_pid(const char *prov, size_t *namelen)
 		pid = pid * 10 + (prov[i] - '0');
 	return (pid_t)pid;
 }
+
+bool dt_uprov_accepts(const struct dt_provider *self, const char *prov)
+{
+	const size_t len = strlen(self->name);
+	size_t n;
+
+	if (strncmp(prov, self->name, len) != 0 || !prov[len])
+		return false;
+	return !dt_glob_is_literal(prov) || (dt_uprov_pid(prov, &n) >= 0 && n == len);
+}
+
+struct providing_all {
+	struct dt_probes *ps;
+	const char *name, *pattern;
+	int (*make)(pid_t pid, void *arg);
+	void *arg;
+};
+
+static int see_process(pid_t pid, void *arg)
+{
+	const struct providing_all *all = arg;
+	struct dt_error before = *all->ps->err;
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s%d", all->name, (int)pid);
+	if (dt_glob_match(all->pattern, name) && all->make(pid, all->arg) < 0)
+		*all->ps->err = before;
+	return 0;
+}
+
+int dt_uprov_provide(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d,
+		     int (*make)(pid_t pid, void *arg), void *arg)
+{
+	struct providing_all all = {
+		.ps = ps, .name = self->name, .pattern = d->prov, .make = make, .arg = arg
+	};
+	size_t n;
+	pid_t pid = dt_uprov_pid(d->prov, &n);
+
+	if (!ps->user) {
+		ps->tag = D_PROC_GRAB;
+		return dt_fail(ps->err, EDT_NOPROV, "there are no processes to look at");
+	}
+	return pid >= 0 ? make(pid, arg) : ps->user->processes(ps->user->arg, see_process, &all);
+}

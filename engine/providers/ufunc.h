@@ -39,6 +39,12 @@ bool dt_uprobe_mod_matches(const struct dt_probe *p, const char *pattern);
 bool dt_umod_is_program(const struct dt_pdesc *d);
 /* The process of a provider "NAME123"; -1: it does not end in a process's number. */
 pid_t dt_uprov_pid(const char *prov, size_t *namelen);
+/* NAME123, or a pattern of such, of provider NAME; pattern * alone does not mean every process there is. */
+bool dt_uprov_accepts(const struct dt_provider *self, const char *prov);
+/* make() for the process that the description's NAME123 says, or for those that its pattern matches: one of these that
+ * fails has ended meanwhile. */
+int dt_uprov_provide(struct dt_probes *ps, const struct dt_provider *self, const struct dt_pdesc *d,
+		     int (*make)(pid_t pid, void *arg), void *arg);
 /* Copies to the registry's arena; NULL with dt_fail. */
 const char *dt_uprobe_str(struct dt_probes *ps, const char *s);
 
