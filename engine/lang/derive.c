@@ -8,7 +8,6 @@
  * same, so the first one that is wrong is the only one reported.
  */
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lang/compile.h"
@@ -444,13 +443,6 @@ static int note_probe(struct dt_probe *p, void *arg)
 	return p->derived ? 1 : 0;
 }
 
-static int by_id(const void *a, const void *b)
-{
-	const struct dt_probe *const *p = a, *const *q = b;
-
-	return ((*p)->id > (*q)->id) - ((*p)->id < (*q)->id);
-}
-
 static void note_probes(struct noting *n, const struct dt_note *note)
 {
 	struct dt_clause *cl = n->cl;
@@ -458,8 +450,7 @@ static void note_probes(struct noting *n, const struct dt_note *note)
 	for (n->desc = note->at; n->desc->prov; n->desc++)
 		if (dt_probes_match(n->c->env->probes, n->desc, note_probe, n) < 0)
 			return;
-	if (cl->probes.n > 1)
-		qsort(cl->probes.v, cl->probes.n, sizeof(*cl->probes.v), by_id);
+	dt_sort_matches(cl);
 	cl->matched = cl->probes.v;
 	cl->nmatched = cl->probes.n;
 }

@@ -411,6 +411,19 @@ struct dt_image *dt_images_open(struct dt_images *c, pid_t pid, const struct dt_
 	return i;
 }
 
+int dt_open_memory(pid_t pid)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "/proc/%d/mem", (int)pid);
+	return open(name, O_RDONLY | O_CLOEXEC);
+}
+
+bool dt_read_memory(int fd, u64 at, void *to, size_t n)
+{
+	return pread(fd, to, n, (off_t)at) == (ssize_t)n;
+}
+
 /* No file: known by its contents, which are the same in all processes of a kind. */
 struct dt_image *dt_images_vdso(struct dt_images *c, pid_t pid, const struct dt_maprow *row)
 {
@@ -418,11 +431,9 @@ struct dt_image *dt_images_vdso(struct dt_images *c, pid_t pid, const struct dt_
 	_cleanup_free_ u8 *mem = key.size <= MAX_VDSO ? malloc(key.size) : NULL;
 	struct dt_bytes in = { .fd = -1, .mem = mem, .size = key.size, .unwind = c->unwind };
 	_cleanup_fd_ int fd = -1;
-	char name[32];
 
-	snprintf(name, sizeof(name), "/proc/%d/mem", (int)pid);
-	fd = open(name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || !mem || pread(fd, mem, key.size, (off_t)row->start) != (ssize_t)key.size)
+	fd = dt_open_memory(pid);
+	if (fd < 0 || !mem || !dt_read_memory(fd, row->start, mem, key.size))
 		return NULL;
 	key.ino = (u64)crc32(0, mem, (uInt)key.size) << 32 | adler32(1, mem, (uInt)key.size);
 	i = find(c, &key);

@@ -13,7 +13,6 @@
 #include "proc/proc.h"
 #include "proc/symbols.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -165,8 +164,7 @@ static bool read_table(int mem, u64 runtime, u32 version, struct dt_py_layout *l
 {
 	u64 w[TABLE_WORDS];
 
-	if (pread(mem, w, sizeof(w), (off_t)runtime) != (ssize_t)sizeof(w) ||
-	    memcmp(w, COOKIE, 8) != 0)
+	if (!dt_read_memory(mem, runtime, w, sizeof(w)) || memcmp(w, COOKIE, 8) != 0)
 		return false;
 	for (size_t i = 0; i < DT_NELEM(tables); i++)
 		if (tables[i].version == version && w[1] >> 16 == version)
@@ -202,15 +200,12 @@ int dt_python_layout(struct dt_usyms *u, pid_t pid, struct dt_py_layout *out)
 {
 	u64 runtime, version_at, version;
 	_cleanup_fd_ int mem = -1;
-	char path[32];
 
 	if (dt_usyms_address(u, pid, is_python, "_PyRuntime", &runtime) < 0 ||
 	    dt_usyms_address(u, pid, is_python, "Py_Version", &version_at) < 0)
 		return -1;
-	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
-	mem = open(path, O_RDONLY | O_CLOEXEC);
-	if (mem < 0 ||
-	    pread(mem, &version, sizeof(version), (off_t)version_at) != (ssize_t)sizeof(version))
+	mem = dt_open_memory(pid);
+	if (mem < 0 || !dt_read_memory(mem, version_at, &version, sizeof(version)))
 		return -1;
 	return find_layout(mem, runtime, (u32)(version >> 16), out) ? 0 : -1;
 }
@@ -258,30 +253,23 @@ u32 dt_python_line(const u8 *table, size_t n, u32 first, u32 unit)
 	return 0;
 }
 
-static bool read_at(int mem, u64 at, void *to, size_t n)
-{
-	return pread(mem, to, n, (off_t)at) == (ssize_t)n;
-}
-
 u32 dt_python_line_of(pid_t pid, const struct dt_py_layout *l, u64 where, u32 first)
 {
 	u64 code = where >> DT_PY_UNIT_BITS, object, size;
 	u32 unit = where & DT_PY_UNIT_MAX, line;
 	_cleanup_free_ u8 *table = NULL;
 	_cleanup_fd_ int mem = -1;
-	char path[32];
 
 	if (!code || unit == DT_PY_UNIT_MAX)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
-	mem = open(path, O_RDONLY | O_CLOEXEC);
+	mem = dt_open_memory(pid);
 	/* something else may be there by now */
-	if (mem < 0 || !read_at(mem, code + l->firstline, &line, 4) || line != first ||
-	    !read_at(mem, code + l->linetable, &object, 8) ||
-	    !read_at(mem, object + l->bytes_size, &size, 8) || size > MAX_LINETABLE)
+	if (mem < 0 || !dt_read_memory(mem, code + l->firstline, &line, 4) || line != first ||
+	    !dt_read_memory(mem, code + l->linetable, &object, 8) ||
+	    !dt_read_memory(mem, object + l->bytes_size, &size, 8) || size > MAX_LINETABLE)
 		return 0;
 	table = malloc(size + 1);
-	if (!table || !read_at(mem, object + l->bytes_text, table, size))
+	if (!table || !dt_read_memory(mem, object + l->bytes_text, table, size))
 		return 0;
 	return dt_python_line(table, size, first, unit);
 }

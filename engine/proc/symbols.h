@@ -146,6 +146,9 @@ const struct dt_elf *dt_image_elf(struct dt_images *c, struct dt_image *i);
 /* A file below the root directory of a process, opened for reading; must be regular.  Symbolic links are
  * followed inside that root, unless nolinks. */
 int dt_open_in_root(pid_t pid, const char *path, bool nolinks);
+/* The memory of a living process for reading; -1 with errno.  Reads all of n bytes, or gives false. */
+int dt_open_memory(pid_t pid);
+bool dt_read_memory(int fd, u64 at, void *to, size_t n);
 /* The path only (O_PATH) of a regular file, with what it is: one that a living process maps, one below the root
  * directory of a process (0: ours).  -1 with errno. */
 int dt_locate_mapped(pid_t pid, const struct dt_maprow *row, struct stat *st);

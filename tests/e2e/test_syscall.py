@@ -235,8 +235,9 @@ def compat_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = binary.with_suffix(".c")
     source.write_text(COMPAT)
     flags = ["-m32", "-O1", "-nostdlib", "-static", "-fno-pic", "-fno-stack-protector"]
-    env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
-    made = subprocess.run(["gcc", *flags, "-o", binary, source], env=env, capture_output=True)
+    made = subprocess.run(
+        ["gcc", *flags, "-o", binary, source], env=clean_env(), capture_output=True
+    )
     if made.returncode:
         pytest.skip("the compiler makes no 32-bit programs")
     try:
